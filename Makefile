@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+#
+# Builds bide: the program, the library in both forms, the Lua module. `make help` lists targets.
+# Every object is compiled once, position independent, and serves all four. A mode (release, asan,
+# gc, tsan) is a set of flags with a build directory of its own. Nothing is written outside BUILD.
+
+VERSION := 0.1.0
+SOVERSION := 0
+MODE ?= release
+BUILD ?= $(if $(filter release,$(MODE)),build,build/$(MODE))
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+LUADIR ?= $(PREFIX)/share/lua/5.4
+LUACDIR ?= $(PREFIX)/lib/lua/5.4
+
+# --- tools and flags -------------------------------------------------------------------------
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin AR),default)
+AR := ar
+endif
+CLANG ?= clang
+PKG_CONFIG ?= pkg-config
+CFLAGS ?= -O2 -g
+# In a checkout a warning is an error; in a release tarball a newer compiler may warn.
+WERROR ?= $(if $(wildcard .git),-Werror)
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
+
+MODE_FLAGS_release :=
+MODE_FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MODE_FLAGS_gc := -DBIDE_GC_STRESS
+MODE_FLAGS_tsan := -O1 -fsanitize=thread -fno-omit-frame-pointer
+ifndef MODE_FLAGS_$(MODE)
+ifneq ($(MODE),release)
+$(error MODE must be release, asan, gc or tsan, not `$(MODE)')
+endif
+endif
+MODE_FLAGS := $(MODE_FLAGS_$(MODE))
+
+# $(call lazy,NAME,COMMAND): NAME becomes what COMMAND prints, asked once and only when used, so
+# that `make deps` works on a machine that has no pkg-config yet.
+lazy = $(eval $(1) = $$(eval $(1) := $$$$(shell $(2)))$$($(1)))
+$(call lazy,PKG_CFLAGS,$(PKG_CONFIG) --cflags lua5.4 libuv openssl zlib)
+$(call lazy,LUA_LIBS,$(PKG_CONFIG) --libs lua5.4)
+$(call lazy,UV_LIBS,$(PKG_CONFIG) --libs libuv)
+$(call lazy,SSL_LIBS,$(PKG_CONFIG) --libs openssl)
+$(call lazy,Z_LIBS,$(PKG_CONFIG) --libs zlib)
+$(call lazy,LUA_LIBDIR,$(PKG_CONFIG) --variable=libdir lua5.4)
+$(call lazy,UV_LIBDIR,$(PKG_CONFIG) --variable=libdir libuv)
+$(call lazy,SSL_LIBDIR,$(PKG_CONFIG) --variable=libdir openssl)
+$(call lazy,Z_LIBDIR,$(PKG_CONFIG) --variable=libdir zlib)
+
+# LuaRocks names the include folder of the Lua it builds for.
+ifdef LUA_INCDIR
+LUA_CFLAGS := -I$(LUA_INCDIR)
+endif
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fno-semantic-interposition $(WARNINGS) \
+  -I. -Ihost -Ibindings $(LUA_CFLAGS) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(MODE_FLAGS)
+ALL_LDFLAGS = $(CFLAGS) $(MODE_FLAGS) $(LDFLAGS)
+SYSTEM_LIBS := -lpthread -ldl -lm
+
+# $(call static,FILE,ELSE): the static library when it is there, else the linker flags ELSE.
+static = $(or $(wildcard $(1)),$(2))
+
+# --- sources ---------------------------------------------------------------------------------
+
+# TLS is a module of its own for stock Lua, so that `require "bide"` does not map libssl.
+TLS_SRC := $(wildcard host/net/tls*.c bindings/tls*.c)
+# Only for C callers: what makes hosts, and the Lua files compiled in.
+EMBED_SRC := $(wildcard bindings/embed*.c bindings/preload.c)
+CORE_SRC := $(filter-out $(TLS_SRC) $(EMBED_SRC),\
+  $(wildcard host/core/*.c host/net/*.c host/http/*.c host/os/*.c bindings/*.c))
+PROGRAM_SRC := $(wildcard host/program/*.c)
+# Protocol code sees neither Lua nor libuv: the C tests and fuzzers link these alone.
+PROTO_SRC := $(wildcard host/http/h1*.c host/http/url*.c host/http/sse*.c)
+LUA_SRC := $(sort $(wildcard lua/bide/*.lua lua/bide/*/*.lua))
+C_TEST_SRC := $(wildcard spec/c/test_*.c)
+C_SUPPORT_SRC := $(filter-out $(C_TEST_SRC),$(wildcard spec/c/*.c))
+FUZZ_SRC := $(wildcard spec/fuzz/fuzz_*.c)
+
+OBJ := $(BUILD)/obj
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+LUA_FILES_C := $(BUILD)/gen/lua_files.c
+LUA_FILES_O := $(OBJ)/gen/lua_files.o
+CORE_OBJ := $(call objects,$(CORE_SRC))
+TLS_OBJ := $(call objects,$(TLS_SRC))
+LIB_OBJ := $(CORE_OBJ) $(TLS_OBJ) $(call objects,$(EMBED_SRC)) $(LUA_FILES_O)
+PROGRAM_OBJ := $(call objects,$(PROGRAM_SRC))
+
+PROGRAM := $(if $(wildcard host/program/main.c),$(BUILD)/bin/bide)
+LIB_A := $(BUILD)/lib/libbide.a
+LIB_SO := $(BUILD)/lib/libbide.so
+LIB_REAL := $(LIB_SO).$(VERSION)
+CORE_SO := $(if $(wildcard bindings/module.c),$(BUILD)/lua/bide/core.so)
+TLS_SO := $(if $(TLS_SRC),$(BUILD)/lua/bide/tls.so)
+LUA_COPIES := $(patsubst lua/%,$(BUILD)/lua/%,$(LUA_SRC))
+C_TESTS := $(patsubst spec/c/%.c,$(BUILD)/spec/c/%,$(C_TEST_SRC))
+FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all program library module c-tests clean help
+
+all: program library module
+program: $(PROGRAM)
+library: $(LIB_A) $(LIB_SO)
+module: $(CORE_SO) $(TLS_SO) $(LUA_COPIES)
+c-tests: $(C_TESTS)
+
+# --- compiling -------------------------------------------------------------------------------
+
+# Rebuild when the flags change: the stamp's text does then.
+FLAGS_STAMP := $(BUILD)/.flags
+FLAGS_TEXT = $(CC) $(ALL_CFLAGS) | $(ALL_LDFLAGS)
+.PHONY: force
+$(FLAGS_STAMP): force
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FLAGS_TEXT)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_TEXT)' >$@
+
+$(OBJ)/%.o: %.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(LUA_FILES_O): $(LUA_FILES_C) $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# The list of files is part of what is generated: a file that goes away must go away here too.
+LUA_LIST := $(BUILD)/gen/lua_files.list
+$(LUA_LIST): force
+	@mkdir -p $(@D)
+	@printf '%s\n' $(LUA_SRC) | cmp -s - $@ || printf '%s\n' $(LUA_SRC) >$@
+
+$(LUA_FILES_C): $(LUA_SRC) $(LUA_LIST) host/program/embed_lua.sh
+	sh host/program/embed_lua.sh lua $(LUA_SRC) >$@
+
+$(BUILD)/lua/%.lua: lua/%.lua
+	@mkdir -p $(@D)
+	cp $< $@
+
+# --- linking ---------------------------------------------------------------------------------
+
+# All of Lua goes in, for C modules may call what bide itself does not.
+PROGRAM_LIBS = \
+  -Wl,--whole-archive $(call static,$(LUA_LIBDIR)/liblua5.4.a,$(LUA_LIBS)) -Wl,--no-whole-archive \
+  $(call static,$(UV_LIBDIR)/libuv_a.a $(UV_LIBDIR)/libuv.a,$(UV_LIBS)) \
+  $(call static,$(SSL_LIBDIR)/libssl.a,$(SSL_LIBS)) \
+  $(call static,$(SSL_LIBDIR)/libcrypto.a,) \
+  $(call static,$(Z_LIBDIR)/libz.a,$(Z_LIBS)) $(SYSTEM_LIBS)
+
+$(BUILD)/bin/bide: $(PROGRAM_OBJ) $(LIB_OBJ) host/program/exports.list
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -Wl,--dynamic-list=host/program/exports.list \
+	  -o $@ $(PROGRAM_OBJ) $(LIB_OBJ) $(PROGRAM_LIBS)
+
+$(LIB_A): $(LIB_OBJ)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $(LIB_OBJ)
+
+$(LIB_REAL): $(LIB_OBJ) bindings/bide.map
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libbide.so.$(SOVERSION) \
+	  -Wl,--version-script=bindings/bide.map -o $@ $(LIB_OBJ) \
+	  -Wl,--as-needed $(LUA_LIBS) $(UV_LIBS) $(SSL_LIBS) $(Z_LIBS) $(SYSTEM_LIBS)
+
+$(LIB_SO): $(LIB_REAL)
+	ln -sf $(notdir $(LIB_REAL)) $(LIB_SO).$(SOVERSION)
+	ln -sf $(notdir $(LIB_REAL)) $@
+	@touch -h $@
+
+# Lua's own symbols come from the interpreter that loads the module.
+$(BUILD)/lua/bide/core.so: $(CORE_OBJ) bindings/bide.map
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=bindings/bide.map -o $@ $(CORE_OBJ) \
+	  -Wl,--as-needed $(UV_LIBS) $(Z_LIBS) $(SYSTEM_LIBS)
+
+$(BUILD)/lua/bide/tls.so: $(TLS_OBJ) bindings/bide.map
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=bindings/bide.map -o $@ $(TLS_OBJ) \
+	  -Wl,--as-needed $(SSL_LIBS) $(SYSTEM_LIBS)
+
+# --- C tests and fuzzers: protocol code alone ------------------------------------------------
+
+$(BUILD)/spec/c/%: $(OBJ)/spec/c/%.o $(call objects,$(C_SUPPORT_SRC) $(PROTO_SRC))
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^
+
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+$(BUILD)/fuzz/%: spec/fuzz/%.c $(PROTO_SRC) $(wildcard host/http/*.h spec/fuzz/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -Ihost $(FUZZ_FLAGS) -o $@ $< $(PROTO_SRC)
+
+fuzzers: $(FUZZERS)
+.PHONY: fuzzers
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* preload.c: finds bide's own modules without any path (contract in preload.h).
+ *
+ * One closure per Lua file, with the file's index as upvalue; the text is compiled when it is
+ * first required. Owns nothing. */
+#include "preload.h"
+
+#include <lauxlib.h>
+
+int luaopen_bide_core(lua_State *L);
+
+/* loader(name, ":preload:"): compiles the file named by the upvalue and runs it. */
+static int l_load_file(lua_State *L) {
+  const bide__lua_file *file = &bide__lua_files[lua_tointeger(L, lua_upvalueindex(1))];
+  if (luaL_loadbufferx(L, file->text, file->size, file->chunk, "t") != LUA_OK)
+    return lua_error(L);
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return 1;
+}
+
+void bide__preload(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  for (lua_Integer i = 0; bide__lua_files[i].module; i++) {
+    lua_pushinteger(L, i);
+    lua_pushcclosure(L, l_load_file, 1);
+    lua_setfield(L, -2, bide__lua_files[i].module);
+  }
+  lua_pushcfunction(L, luaopen_bide_core);
+  lua_setfield(L, -2, "bide.core");
+  lua_pop(L, 1);
+}
