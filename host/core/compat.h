@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* compat.h: what differs between platforms and versions, in one place. */
+#ifndef BIDE_CORE_COMPAT_H
+#define BIDE_CORE_COMPAT_H
+
+#include <lua.h>
+#include <lauxlib.h>
+#include <uv.h>
+
+#if LUA_VERSION_NUM != 504
+#error "bide needs Lua 5.4"
+#endif
+
+/* lua_closethread came with 5.4.6; before that lua_resetthread does the same without `from`. */
+#if LUA_VERSION_RELEASE_NUM >= 50406
+#define bide_closethread(co, from) lua_closethread((co), (from))
+#else
+#define bide_closethread(co, from) ((void)(from), lua_resetthread(co))
+#endif
+
+#if defined(__GNUC__)
+#define BIDE_LIKELY(x)        __builtin_expect(!!(x), 1)
+#define BIDE_UNLIKELY(x)      __builtin_expect(!!(x), 0)
+#define BIDE_PRINTF(fmt, arg) __attribute__((format(printf, fmt, arg)))
+#define BIDE_NORETURN         __attribute__((noreturn))
+#else
+#define BIDE_LIKELY(x)   (x)
+#define BIDE_UNLIKELY(x) (x)
+#define BIDE_PRINTF(fmt, arg)
+#define BIDE_NORETURN
+#endif
+
+/* Pointer to the struct that embeds `member` at `ptr`. */
+#define bide_container(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#endif

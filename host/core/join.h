@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* join.h: waiting for many: the one engine behind gather, race and the other combinators.
+ *
+ * A join owns a scope for the children that it started; awaitables that were handed in are only
+ * watched. It is C memory, anchored by its scope's opener and, once that is gone, by its children. */
+#ifndef BIDE_CORE_JOIN_H
+#define BIDE_CORE_JOIN_H
+
+#include "host.h"
+
+/* When a join has seen enough. */
+enum {
+  BIDE_JOIN_ALL,     /* every member has ended (settle) */
+  BIDE_JOIN_ERROR,   /* all have ended, or one has failed (gather) */
+  BIDE_JOIN_FIRST,   /* one has ended (race) */
+  BIDE_JOIN_SUCCESS, /* one is done, or all have ended (any) */
+};
+
+typedef struct bide_join bide_join;
+typedef struct bide_member {
+  bide_link link;
+  bide_future *fut;
+  uint32_t index; /* from 1 */
+  uint8_t owned;
+} bide_member;
+
+struct bide_join {
+  bide_scope scope; /* first */
+  bide_wait wait;
+  bide_host *host;
+  uint32_t n, pending, owned_pending;
+  uint32_t first;  /* index of the member that decided, 0: none */
+  uint32_t errors; /* failed members so far */
+  uint8_t policy, decided, orphan;
+  int abort_status; /* of the caller's cancellation */
+  bide_member at[]; /* n */
+};
+
+/* Joins the n items in the table at `items` (1..n; a copy that the join may change: functions are
+ * replaced by the tasks started for them). Suspends; in `k`, `w` is the join's wait and `items` at the
+ * same index. The continuation calls bide__join_free. Arguments were checked by the caller. */
+int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
+               const bide_waitops *ops, bide_kwait k);
+bide_join *bide__join_of(bide_wait *w);
+void bide__join_free(bide_join *j);
+
+#endif

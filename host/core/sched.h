@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* sched.h: which task runs when.
+ *
+ * Loop callbacks only queue. After each poll the check handle drains: sleeps and alarms that are due
+ * wake, the `later` queue joins, then rounds run; a round is what was ready at its start. After the
+ * first round the deadlines expire (so a completion wins over a deadline), then rounds go on until the
+ * queue is empty or BIDE_STEPS steps were made, so that I/O is polled however busy the tasks are. */
+#ifndef BIDE_CORE_SCHED_H
+#define BIDE_CORE_SCHED_H
+
+#include "host.h"
+
+#define BIDE_STEPS 256
+
+int bide__sched_open(bide_host *h);
+/* Closes the handles (asynchronously). */
+void bide__sched_close(bide_host *h);
+void bide__queue_push(bide_queue *q, bide_task *t);
+/* Makes `t` ready. */
+void bide__ready(bide_host *h, bide_task *t);
+/* Raises EDEADLK in the waits that can never end. Returns how many. */
+int bide__deadlock(bide_host *h);
+
+#endif

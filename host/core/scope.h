@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* scope.h: cancellation scopes, a tree as in Trio.
+ *
+ * A scope is a stretch of a task's life (the body of timeout, group, shield) and all that is owned
+ * there: child tasks, and the scopes beneath. Cancelling a scope reaches every wait in it, again and
+ * again (level-triggered), but for what stands under a shield. `eff` is the cached answer to "is a
+ * wait in this scope refused?"; it is only ever switched on, by bide__scope_cancel, in two passes:
+ * first every scope beneath is marked, then every task is interrupted, so that no abort recurses.
+ *
+ * A scope is memory of whoever opened it (a run, a join, a body in flight), which must close it
+ * after its last task and child scope have gone. */
+#ifndef BIDE_CORE_SCOPE_H
+#define BIDE_CORE_SCOPE_H
+
+#include "timer.h"
+
+typedef struct bide_task bide_task;
+typedef struct bide_run bide_run;
+typedef struct bide_scope bide_scope;
+
+enum { BIDE_SCOPE_RUN, BIDE_SCOPE_BODY, BIDE_SCOPE_OWNED };
+
+struct bide_scope {
+  bide_scope *parent, *child, *prev, *next; /* child: the newest; next: the one opened before it */
+  bide_task *tasks;                         /* the newest task whose innermost scope this is */
+  bide_task *owner;                         /* the task that opened it; NULL for a run's */
+  bide_run *run;
+  bide_timer deadline;            /* in host->deadlines */
+  uint32_t turn;                  /* loop turn in which the deadline was set */
+  uint8_t kind;                   /* BIDE_SCOPE_… */
+  uint8_t shield;                 /* cancellation from outside stops here */
+  uint8_t cancelled;              /* cancelled itself (not only by a scope above) */
+  uint8_t expired;                /* … by its deadline */
+  uint8_t eff;                    /* waits in here are refused */
+  void (*drop)(bide_scope *scope); /* frees what embeds it, when its opener's stack is gone */
+};
+
+/* Opens `s` under `parent` for `owner` (NULL: a run). Takes over eff from the parent and the owner's
+ * own cancellation unless `shield`. */
+void bide__scope_open(bide_scope *s, bide_scope *parent, bide_task *owner, int kind, int shield);
+/* Unlinks `s`; it must have no tasks and no children left (asserted). Stops its deadline. */
+void bide__scope_close(bide_host *h, bide_scope *s);
+/* Moves the running task into `s` / back to the parent. Bodies only. */
+void bide__scope_enter(bide_task *t, bide_scope *s);
+void bide__scope_leave(bide_task *t, bide_scope *s);
+/* Cancels `s`: all waits in it that are not complete are aborted, newest task first; later ones are
+ * refused. Idempotent. Runs no Lua. */
+void bide__scope_cancel(bide_host *h, bide_scope *s);
+/* Is a wait of `t` refused now? */
+int bide__task_refused(const bide_task *t);
+/* Called on every scope's task list. */
+void bide__scope_add_task(bide_scope *s, bide_task *t);
+void bide__scope_remove_task(bide_task *t);
+/* The cancellation of `s` comes from `s` itself and not from above: a body that ends with it has
+ * reached the scope that asked for it. */
+int bide__scope_is_origin(const bide_scope *s);
+/* Drops every scope that `t` entered below `base` (its stack was dropped by foreign code). */
+void bide__scope_unwind(bide_host *h, bide_task *t, bide_scope *base);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* wait.h: the one way to suspend a task and the one way to wake it.
+ *
+ * An operation that can make a task wait embeds a `bide_wait`. A Lua-callable function starts the
+ * operation and ends in
+ *
+ *     return bide__suspend(L, h, &op->wait, &op_ops, k_op);
+ *
+ * The task stands still until somebody calls `bide__wake(&op->wait, status)`; it then goes on in
+ * `k_op(L, h, wait)`, in the task, where Lua values may be made and errors raised.
+ *
+ * Law of a wait:
+ *  - it is woken exactly once; after that the operation must not touch it again;
+ *  - cancellation calls `ops->abort(wait, status)` at most once, and only while the wait is not
+ *    woken. The op then undoes what it began and wakes the wait with `status` (a negative code) at
+ *    once, or later when undoing takes time (a join waits for its children);
+ *  - abort runs no Lua, makes no Lua value, can't raise, closes no scope;
+ *  - the memory of the wait belongs to the op. It must live until the continuation has run, even if
+ *    the Lua stack that called is dropped by a foreign `coroutine.close`: anchor it in the task,
+ *    in the host or by a reference count, never by the calling stack alone.
+ */
+#ifndef BIDE_CORE_WAIT_H
+#define BIDE_CORE_WAIT_H
+
+#include "compat.h"
+
+typedef struct bide_host bide_host;
+typedef struct bide_task bide_task;
+typedef struct bide_wait bide_wait;
+typedef struct bide_waitops bide_waitops;
+
+/* The continuation of a wait: runs in the task after the wake, like a lua_KFunction, with the stack
+ * of the function that suspended. `w->status` is 0 or a negative code. May suspend again. */
+typedef int (*bide_kwait)(lua_State *L, bide_host *h, bide_wait *w);
+
+struct bide_waitops {
+  const char *op; /* "sleep", "connect", …: what error messages and dumps call it */
+  void (*abort)(bide_wait *w, int status);
+  /* Optional: writes what is waited for ("connect 10.0.0.1:5432") to buf; NULL: `op` says it. */
+  void (*describe)(const bide_wait *w, char *buf, size_t size);
+};
+
+struct bide_wait {
+  bide_task *task; /* set by bide__suspend */
+  const bide_waitops *ops;
+  int status;        /* valid in the continuation */
+  unsigned char set; /* bide__wake was called */
+  unsigned char aborted;
+};
+
+/* Suspends the running task until `w` is woken, then continues in `k`. Must be called as
+ * `return bide__suspend(...)` from a C function whose first upvalue is the host (bide's own
+ * libraries; others use bide_await). Refuses (raises) outside a task and where Lua can't yield.
+ * If the task's cancellation is pending, aborts `w` first, so that `k` sees UV_ECANCELED: callers
+ * that must not begin their operation then call bide__checkpoint before beginning it.
+ * If `w` was woken already (by the caller, between begin and suspend), continues at once. */
+int bide__suspend(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops, bide_kwait k);
+
+/* Initialises `w` for the running task. bide__suspend does it as well unless `w->task` is set; an op
+ * that may be woken before bide__suspend calls this first. */
+void bide__wait_init(bide_host *h, bide_wait *w, const bide_waitops *ops);
+
+/* Wakes the task behind `w`: it becomes ready, FIFO. Exactly once per wait; callable from loop
+ * callbacks, never raises, never runs Lua. */
+void bide__wake(bide_wait *w, int status);
+
+/* To be called at the top of every function that may wait, before anything is begun. Raises if this
+ * is no task or Lua can't yield here, naming the C function in the way. Returns 0 to go on, or
+ * nonzero if the task's cancellation is pending: then `return bide__refuse(L, h);` */
+int bide__checkpoint(lua_State *L, bide_host *h, const char *fname);
+
+/* Lets others run, then raises the pending cancellation (code ECANCELED). */
+int bide__refuse(lua_State *L, bide_host *h);
+
+/* Ends a wait that came back with a negative status by raising the error that belongs to it:
+ * UV_ECANCELED is the task's own cancellation, BIDE_EDEADLK a deadlock, others as they are. */
+int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op);
+
+/* Continues in `k` at once, as a wait that never suspended: for what has completed already. Counts
+ * towards the 128 completed awaits in a row after which others run. */
+int bide__complete(lua_State *L, bide_host *h, bide_wait *w, int status, bide_kwait k);
+
+#endif
