@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+# The benchmarks' own programs, built into $(BUILD)/bench; included by the Makefile.
+# `bench-programs` builds them, `bench-run` also runs them (NAME=switch for one, QUICK=1 for less).
+
+BUILD ?= build
+BENCH_DIR := $(BUILD)/bench
+BENCH_SOURCES := $(wildcard bench/baseline/*.c bench/load/*.c bench/tools/*.c)
+BENCH_HEADERS := $(wildcard bench/baseline/*.h bench/load/*.h bench/tools/*.h)
+BENCH_PROGRAMS := $(addprefix $(BENCH_DIR)/,$(basename $(notdir $(BENCH_SOURCES))))
+BENCH_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+  $(WERROR)
+
+.PHONY: bench-programs bench-run bench-clean
+
+bench-programs: $(BENCH_PROGRAMS)
+
+bench-run: bench-programs $(BUILD)/bin/bide
+	BIDE=$(BUILD)/bin/bide BENCH_BUILD=$(BENCH_DIR) bench/run $(if $(QUICK),--quick) $(NAME)
+
+bench-clean:
+	rm -rf $(BENCH_DIR)
+
+# Asks pkg-config only when it builds: a machine without it can still read the Makefile.
+define BENCH_RULE
+$(BENCH_DIR)/$(basename $(notdir $(1))): $(1) $(BENCH_HEADERS)
+	@mkdir -p $$(@D)
+	$$(CC) $$(BENCH_CFLAGS) $$$$(pkg-config --cflags libuv) -o $$@ $$< $$$$(pkg-config --libs libuv)
+endef
+$(foreach source,$(BENCH_SOURCES),$(eval $(call BENCH_RULE,$(source))))
