@@ -200,9 +200,162 @@ $(BUILD)/fuzz/%: spec/fuzz/%.c $(PROTO_SRC) $(wildcard host/http/*.h spec/fuzz/*
 	$(CLANG) -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -Ihost $(FUZZ_FLAGS) -o $@ $< $(PROTO_SRC)
 
 fuzzers: $(FUZZERS)
-.PHONY: fuzzers
+
+# Memory that runs out: a C program over bide.h, with an allocator of its own.
+OOM_OBJ := $(call objects,$(wildcard spec/oom/*.c))
+$(BUILD)/spec/oom: $(OOM_OBJ) $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(OOM_OBJ) $(LIB_A) $(PROGRAM_LIBS)
+oom: $(BUILD)/spec/oom
+.PHONY: fuzzers oom
+
+# --- other checks and their builds -----------------------------------------------------------
+
+.PHONY: deps demo test check-asan check-gc check-oom check-tsan check-all check-fuzz lint \
+  lint-lua lint-format lint-headers lint-clang format format-check bench fuzz stress
+
+SUITE := sh spec/support/suite.sh
+# How much of the allocation failures `make test` tries; `make check-oom` tries all.
+OOM_SECONDS ?= 60
+
+deps:
+	@.ci/deps build test
+
+demo:
+	@.ci/deps build
+	@$(MAKE) --no-print-directory -s program
+	build/bin/bide examples/fetch.lua $(URLS)
+
+# A recursive make, for what the first lines install is needed to read the rest.
+test:
+	@.ci/deps build test
+	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s MODE=asan all c-tests oom
+	@$(MAKE) --no-print-directory -s MODE=gc program
+	@OOM_SECONDS=$(OOM_SECONDS) $(SUITE) lint c:build/asan program:build/asan core module rock \
+	  core:build/gc oom:build/asan
+
+check-asan:
+	@$(MAKE) --no-print-directory -s MODE=asan all c-tests
+	@$(SUITE) c:build/asan program:build/asan
+
+check-gc:
+	@$(MAKE) --no-print-directory -s MODE=gc program
+	@$(SUITE) core:build/gc
+
+check-oom:
+	@$(MAKE) --no-print-directory -s MODE=asan oom
+	@OOM_SECONDS=0 PART_SECONDS=86400 $(SUITE) oom:build/asan
+
+check-tsan:
+	@$(MAKE) --no-print-directory -s MODE=tsan program
+	@$(SUITE) core:build/tsan
+
+FUZZ_SECONDS ?= 60
+fuzz check-fuzz: fuzzers
+	@for fuzzer in $(FUZZERS); do \
+	  mkdir -p $(BUILD)/corpus/$${fuzzer##*/} && \
+	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+	    $(BUILD)/corpus/$${fuzzer##*/} $(wildcard spec/fuzz/corpus/$${fuzzer##*/}) || exit 1; \
+	done
+
+# Specs that take long; none of them is part of `make test`.
+stress: program
+	@PART_SECONDS=3600 $(SUITE) stress
+
+# The published numbers, each beside its baseline; NAME=switch for one, QUICK=1 for less.
+bench:
+	@.ci/deps build bench
+	@$(MAKE) --no-print-directory -s program
+	@$(MAKE) --no-print-directory -s bench-run
+
+check-all: test check-oom check-tsan check-fuzz stress
+
+# --- lint ------------------------------------------------------------------------------------
+
+C_FILES := $(sort $(wildcard $(foreach d,host/core host/net host/http host/os host/program \
+  bindings spec/c spec/fuzz spec/oom examples/embed bench/baseline bench/load bench/tools,\
+  $(d)/*.c $(d)/*.h)))
+HEADERS := $(filter %.h,$(C_FILES))
+LUA_LINT := $(wildcard lua spec examples bench *.rockspec .luacheckrc)
+
+lint: lint-lua format-check lint-headers lint-clang
+
+lint-lua:
+	luacheck -q $(LUA_LINT)
+
+format-check:
+	clang-format --dry-run -Werror $(C_FILES)
+
+format:
+	clang-format -i $(C_FILES)
+
+# Each header compiles alone, under both compilers.
+lint-headers:
+	@for header in $(filter host/% bindings/%,$(HEADERS)); do \
+	  for cc in $(CC) $(CLANG); do \
+	    $$cc $(ALL_CFLAGS) -Werror -fsyntax-only -x c $$header || exit 1; \
+	  done; \
+	done
+
+# The whole of it under clang; gcc's warnings are errors in every build of a checkout.
+lint-clang:
+	@$(MAKE) --no-print-directory -s BUILD=build/clang CC=$(CLANG) WERROR=-Werror all
+
+# --- installing ------------------------------------------------------------------------------
+
+.PHONY: install install-program install-library install-module uninstall
+
+D_BIN := $(DESTDIR)$(BINDIR)
+D_LIB := $(DESTDIR)$(LIBDIR)
+D_INCLUDE := $(DESTDIR)$(INCLUDEDIR)
+D_MAN := $(DESTDIR)$(MANDIR)/man1
+D_LUA := $(DESTDIR)$(LUADIR)
+D_LUAC := $(DESTDIR)$(LUACDIR)
+MAN_PAGE := $(wildcard docs/bide.1)
+FILL := sed -e 's:@PREFIX@:$(PREFIX):g' -e 's:@LIBDIR@:$(LIBDIR):g' \
+  -e 's:@INCLUDEDIR@:$(INCLUDEDIR):g' -e 's:@VERSION@:$(VERSION):g'
+
+install: install-program install-library install-module
+
+install-program: program
+	install -d $(D_BIN)
+	install -m 755 $(PROGRAM) $(D_BIN)/bide
+	$(if $(MAN_PAGE),install -d $(D_MAN))
+	$(if $(MAN_PAGE),install -m 644 $(MAN_PAGE) $(D_MAN)/bide.1)
+
+install-library: library
+	install -d $(D_LIB)/pkgconfig $(D_LIB)/cmake/bide $(D_INCLUDE)
+	install -m 644 bindings/bide.h $(D_INCLUDE)/bide.h
+	install -m 644 $(LIB_A) $(D_LIB)/libbide.a
+	install -m 644 $(LIB_REAL) $(D_LIB)/$(notdir $(LIB_REAL))
+	ln -sf $(notdir $(LIB_REAL)) $(D_LIB)/libbide.so.$(SOVERSION)
+	ln -sf $(notdir $(LIB_REAL)) $(D_LIB)/libbide.so
+	$(FILL) bindings/bide.pc.in >$(D_LIB)/pkgconfig/bide.pc
+	$(FILL) bindings/bide-config.cmake.in >$(D_LIB)/cmake/bide/bide-config.cmake
+	$(if $(DESTDIR),,-[ "$$(id -u)" != 0 ] || ldconfig)
+
+install-module: module
+	@for file in $(LUA_SRC); do \
+	  install -D -m 644 $$file $(D_LUA)/$${file#lua/} || exit 1; done
+	@for file in $(CORE_SO) $(TLS_SO); do \
+	  install -D -m 755 $$file $(D_LUAC)/bide/$${file##*/} || exit 1; done
+
+uninstall:
+	rm -f $(D_BIN)/bide $(D_MAN)/bide.1 $(D_INCLUDE)/bide.h
+	rm -f $(D_LIB)/libbide.a $(D_LIB)/libbide.so $(D_LIB)/libbide.so.$(SOVERSION) \
+	  $(D_LIB)/$(notdir $(LIB_REAL)) $(D_LIB)/pkgconfig/bide.pc
+	rm -rf $(D_LIB)/cmake/bide $(D_LUA)/bide $(D_LUAC)/bide
 
 clean:
 	rm -rf $(BUILD)
+
+help:
+	@echo 'all (program, library, module), demo, test, install, uninstall, deps, clean'
+	@echo 'checks: check-asan check-gc check-oom check-tsan check-fuzz check-all stress lint'
+	@echo 'bench [NAME=switch] [QUICK=1], fuzz, format'
+	@echo 'MODE=release|asan|gc|tsan, PREFIX=, DESTDIR=, CFLAGS=, WERROR='
+
+-include bench/bench.mk
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

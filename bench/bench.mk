@@ -7,7 +7,7 @@ BENCH_DIR := $(BUILD)/bench
 BENCH_SOURCES := $(wildcard bench/baseline/*.c bench/load/*.c bench/tools/*.c)
 BENCH_HEADERS := $(wildcard bench/baseline/*.h bench/load/*.h bench/tools/*.h)
 BENCH_PROGRAMS := $(addprefix $(BENCH_DIR)/,$(basename $(notdir $(BENCH_SOURCES))))
-BENCH_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+BENCH_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
   $(WERROR)
 
 .PHONY: bench-programs bench-run bench-clean
