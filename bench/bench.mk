@@ -7,8 +7,8 @@ BENCH_DIR := $(BUILD)/bench
 BENCH_SOURCES := $(wildcard bench/baseline/*.c bench/load/*.c bench/tools/*.c)
 BENCH_HEADERS := $(wildcard bench/baseline/*.h bench/load/*.h bench/tools/*.h)
 BENCH_PROGRAMS := $(addprefix $(BENCH_DIR)/,$(basename $(notdir $(BENCH_SOURCES))))
-BENCH_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
-  $(WERROR)
+BENCH_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g \
+  -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 
 .PHONY: bench-programs bench-run bench-clean
 
@@ -24,6 +24,7 @@ bench-clean:
 define BENCH_RULE
 $(BENCH_DIR)/$(basename $(notdir $(1))): $(1) $(BENCH_HEADERS)
 	@mkdir -p $$(@D)
-	$$(CC) $$(BENCH_CFLAGS) $$$$(pkg-config --cflags libuv) -o $$@ $$< $$$$(pkg-config --libs libuv)
+	$$(CC) $$(BENCH_CFLAGS) $$$$(pkg-config --cflags libuv openssl) -o $$@ $$< -Wl,--as-needed \
+	  $$$$(pkg-config --libs libuv openssl)
 endef
 $(foreach source,$(BENCH_SOURCES),$(eval $(call BENCH_RULE,$(source))))

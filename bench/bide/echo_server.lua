@@ -1,11 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- echo_server.lua: writes back what it reads, on a free port of 127.0.0.1.
+-- echo_server.lua [CERT KEY]: writes back what it reads, on a free port of 127.0.0.1; with a
+-- certificate, over TLS.
 
 local bide = require "bide"
 
-local server = bide.tcp.listen("127.0.0.1", 0, function(stream)
+local library, opts = bide.tcp, { max_connections = 12000 }
+if arg[1] then
+  library, opts.cert, opts.key = bide.tls, arg[1], arg[2]
+end
+
+local server = library.listen("127.0.0.1", 0, function(stream)
   for data in stream.read, stream do stream:write(data) end
-end, { max_connections = 12000 })
+end, opts)
 local _, port = server:address()
 print(("port %d"):format(port))
 io.stdout:flush()

@@ -55,23 +55,24 @@ http {
   client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp;
   uwsgi_temp_path tmp; scgi_temp_path tmp;
   server {
-    listen 127.0.0.1:%d backlog=4096;
+    listen 127.0.0.1:%d %s backlog=4096;
     %s
     location / { default_type text/plain; return 200 %s; }
   }
 }
 ]]
 
----nginx on a free port, answering 1,024 bytes to everything; `extra` goes into its server block.
-function M.nginx(ctx, extra)
-  ctx:need("nginx")
+---nginx on a free port, answering 1,024 bytes to everything; over TLS with the directives in `tls`.
+function M.nginx(ctx, tls)
+  local program = io.open("/usr/sbin/nginx") and "/usr/sbin/nginx" or "nginx"
+  ctx:need(program)
   local prefix = ctx.tmp .. "/nginx" .. #ctx.servers
   local port = ctx:run(ctx:program("probe", "port")).port
   assert(os.execute("mkdir -p " .. process.quote(prefix)))
   local conf <close> = assert(io.open(prefix .. "/nginx.conf", "w"))
-  conf:write(NGINX:format(port, extra or "", ("x"):rep(1024)))
+  conf:write(NGINX:format(port, tls and "ssl" or "", tls or "", ("x"):rep(1024)))
   conf:flush()
-  return ctx:serve({ port = port, "nginx", "-p", prefix, "-e", "error.log", "-c", "nginx.conf" })
+  return ctx:serve({ port = port, program, "-p", prefix, "-e", "error.log", "-c", "nginx.conf" })
 end
 
 return M

@@ -16,9 +16,9 @@ function M.quote_all(list)
   return table.concat(out, " ")
 end
 
----A new directory under `parent`, where a clean finds it even when we were killed.
+---A new directory under `parent` (its whole path), where a clean finds it even when we were killed.
 function M.temporary_directory(parent)
-  local p <close> = assert(io.popen("mktemp -d " .. M.quote(parent .. "/tmp.XXXXXX"), "r"))
+  local p <close> = assert(io.popen("cd " .. M.quote(parent) .. " && mktemp -d \"$PWD\"/tmp.XXXXXX"))
   return (assert(p:read("l"), "mktemp -d"))
 end
 

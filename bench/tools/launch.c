@@ -13,7 +13,6 @@
  *
  * Invariant: the program never outlives us; the kernel kills it if we die first.
  */
-#define _GNU_SOURCE
 #include "bench.h"
 
 #include <fcntl.h>
