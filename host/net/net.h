@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* net.h: what the network floor keeps per host.
+ *
+ * Made at first use, a tenant of the host: its teardown closes every connection, listener and
+ * socket that is still open and abandons what the resolver has under way. */
+#ifndef BIDE_NET_NET_H
+#define BIDE_NET_NET_H
+
+#include "host/core/host.h"
+
+typedef struct bide_net bide_net;
+typedef struct bide_resolver bide_resolver;
+
+/* The link of what must be closed with the host: first member of what it is in. */
+typedef struct bide_netlink {
+  struct bide_netlink *next, *prev;
+} bide_netlink;
+
+struct bide_net {
+  bide_tenant tenant; /* first */
+  bide_host *host;
+  bide_netlink conns;      /* ring of open connections */
+  bide_netlink others;     /* ring of bide_netitem: listeners, datagram sockets, connects */
+  bide_resolver *resolver; /* owned; NULL until the first name is asked for */
+  uint32_t open_conns;
+};
+
+/* Something in net->others. `close` runs no Lua and unlinks. */
+typedef struct bide_netitem {
+  bide_netlink link; /* first */
+  void (*close)(struct bide_netitem *item);
+} bide_netitem;
+
+/* The host's net, made when there is none; NULL when there is no memory or the host is closed. */
+bide_net *bide__net(bide_host *h);
+void bide__net_link(bide_netlink *ring, bide_netlink *l);
+void bide__net_unlink(bide_netlink *l);
+/* One line for the person who runs this, on stderr: what goes wrong and belongs to no task
+ * ("accept: too many open files (EMFILE), waiting"). Never called per connection or per byte. */
+void bide__net_report(bide_host *h, const char *text);
+
+#endif
