@@ -33,6 +33,7 @@
 #define BIDE_WRITE_PIECES 64    /* most pieces in one system call; more are sent in turns */
 #define BIDE_LINGER       10.0  /* seconds that a flushing close may take */
 
+typedef struct bide_conn bide_conn;
 typedef struct bide_conn_ops bide_conn_ops;
 typedef struct bide_conn_cbs bide_conn_cbs;
 typedef struct bide_write bide_write;
