@@ -17,11 +17,25 @@ local Skip = { __tostring = function(e) return e.message end }
 ---Why a benchmark cannot run here, as an error that is no failure.
 function M.is_skip(err) return getmetatable(err) == Skip end
 
+local function paths()
+  return os.getenv("BENCH_BUILD") or "build/bench", os.getenv("BIDE") or "build/bin/bide"
+end
+
+---Ends the driver when what it needs has not been built.
+function M.check()
+  local build, bide = paths()
+  for _, program in ipairs({ build .. "/launch", bide }) do
+    if not os.execute("test -x " .. process.quote(program)) then
+      io.stderr:write("bench/run: ", program, " is not there: `make bench` builds it\n")
+      os.exit(1)
+    end
+  end
+end
+
 ---@param dir string the directory of this file's parent
 ---@param quick boolean fewer rounds, smaller loads
 function M.new(dir, quick)
-  local build = os.getenv("BENCH_BUILD") or "build/bench"
-  local bide = os.getenv("BIDE") or "build/bin/bide"
+  local build, bide = paths()
   local tmp = process.temporary_directory(build)
   local ctx = { dir = dir, build = build, bide_path = bide, quick = quick, tmp = tmp, servers = {} }
   return setmetatable(ctx, Context)
