@@ -21,7 +21,8 @@ return {
     ctx:need_bide("tls.connect")
     local cert, key = tls.certificate(ctx)
     local plain = http.nginx(ctx)
-    local secure = http.nginx(ctx, ("ssl_certificate %s; ssl_certificate_key %s;"):format(cert, key))
+    local directives = ("ssl_certificate %s; ssl_certificate_key %s;"):format(cert, key)
+    local secure = http.nginx(ctx, directives)
     return { cert = cert, plain = plain.port, secure = secure.port }
   end,
   bide = function(ctx, state)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The memory of idle connections, by the server's resident size (what the kernel holds is not in it).
+-- The memory of idle connections, by the size of the server; what the kernel holds is not in it.
 
 local M = {}
 
@@ -11,7 +11,7 @@ function M.round(ctx, argv, kind)
   local server <close> = ctx:serve(argv)
   server:settle()
   local before = server:memory("VmRSS")
-  local load <close> = ctx:serve(ctx:program("idle_load", server.port, COUNT, kind))
+  local _ <close> = ctx:serve(ctx:program("idle_load", server.port, COUNT, kind))
   server:settle()
   local open = server:descriptors()
   if open < COUNT then error(("only %d connections are open"):format(open), 0) end

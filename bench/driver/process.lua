@@ -18,7 +18,8 @@ end
 
 ---A new directory under `parent` (its whole path), where a clean finds it even when we were killed.
 function M.temporary_directory(parent)
-  local p <close> = assert(io.popen("cd " .. M.quote(parent) .. " && mktemp -d \"$PWD\"/tmp.XXXXXX"))
+  local command = "cd " .. M.quote(parent) .. [[ && mktemp -d "$PWD"/tmp.XXXXXX]]
+  local p <close> = assert(io.popen(command))
   return (assert(p:read("l"), "mktemp -d"))
 end
 

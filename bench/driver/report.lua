@@ -18,7 +18,8 @@ end
 
 function M.header(quick)
   if quick then io.write("quick: one round each, small loads; not for publication\n") end
-  io.write(LINE:format("benchmark", "bide", "baseline", "ratio", "target", "verdict", "baseline is"))
+  io.write(LINE:format("benchmark", "bide", "baseline", "ratio", "target", "verdict",
+    "baseline is"))
   io.flush()
 end
 

@@ -10,8 +10,8 @@ function M.certificate(ctx)
   ctx:need("openssl")
   local cert, key = ctx.tmp .. "/cert.pem", ctx.tmp .. "/key.pem"
   local made = os.execute(process.quote_all({
-    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-    "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+    "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+    "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
     "-keyout", key, "-out", cert,
   }) .. " 2>/dev/null")
   if not made then error("openssl req failed", 0) end
