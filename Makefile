@@ -92,7 +92,7 @@ LUA_FILES_O := $(OBJ)/gen/lua_files.o
 CORE_OBJ := $(call objects,$(CORE_SRC))
 TLS_OBJ := $(call objects,$(TLS_SRC))
 LIB_OBJ := $(CORE_OBJ) $(TLS_OBJ) $(call objects,$(EMBED_SRC)) $(LUA_FILES_O)
-PROGRAM_OBJ := $(call objects,$(PROGRAM_SRC))
+PROGRAM_OBJ := $(call objects,$(PROGRAM_SRC)) $(OBJ)/gen/prompt.o
 
 PROGRAM := $(if $(wildcard host/program/main.c),$(BUILD)/bin/bide)
 LIB_A := $(BUILD)/lib/libbide.a
@@ -129,10 +129,6 @@ $(OBJ)/%.o: %.c $(FLAGS_STAMP)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-$(LUA_FILES_O): $(LUA_FILES_C) $(FLAGS_STAMP)
-	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
-
 # The list of files is part of what is generated: a file that goes away must go away here too.
 LUA_LIST := $(BUILD)/gen/lua_files.list
 $(LUA_LIST): force
@@ -140,7 +136,15 @@ $(LUA_LIST): force
 	@printf '%s\n' $(LUA_SRC) | cmp -s - $@ || printf '%s\n' $(LUA_SRC) >$@
 
 $(LUA_FILES_C): $(LUA_SRC) $(LUA_LIST) host/program/embed_lua.sh
-	sh host/program/embed_lua.sh lua $(LUA_SRC) >$@
+	sh host/program/embed_lua.sh bide__lua_files lua $(LUA_SRC) >$@
+
+$(BUILD)/gen/prompt.c: host/program/prompt.lua host/program/embed_lua.sh
+	@mkdir -p $(@D)
+	sh host/program/embed_lua.sh program__lua_files host/program $< >$@
+
+$(OBJ)/gen/%.o: $(BUILD)/gen/%.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/lua/%.lua: lua/%.lua
 	@mkdir -p $(@D)
@@ -215,6 +219,9 @@ oom: $(BUILD)/spec/oom
   lint-lua lint-format lint-headers lint-clang format format-check bench fuzz stress
 
 SUITE := sh spec/support/suite.sh
+# What a target here builds by itself, it builds on all processors, unless told otherwise by -j.
+$(call lazy,PROCESSORS,nproc 2>/dev/null || echo 1)
+SUBMAKE = $(MAKE) --no-print-directory -s $(if $(filter -j%,$(MAKEFLAGS)),,-j$(PROCESSORS))
 # How much of the allocation failures `make test` tries; `make check-oom` tries all.
 OOM_SECONDS ?= 60
 
@@ -223,53 +230,58 @@ deps:
 
 demo:
 	@.ci/deps build
-	@$(MAKE) --no-print-directory -s program
+	@+$(SUBMAKE) program
 	build/bin/bide examples/fetch.lua $(URLS)
 
 # A recursive make, for what the first lines install is needed to read the rest.
 test:
 	@.ci/deps build test
-	@$(MAKE) --no-print-directory -s all
-	@$(MAKE) --no-print-directory -s MODE=asan all c-tests oom
-	@$(MAKE) --no-print-directory -s MODE=gc program
+	@+$(SUBMAKE) all
+	@+$(SUBMAKE) MODE=asan all c-tests oom
+	@+$(SUBMAKE) MODE=gc program
 	@OOM_SECONDS=$(OOM_SECONDS) $(SUITE) lint c:build/asan program:build/asan core module rock \
 	  core:build/gc oom:build/asan
 
 check-asan:
-	@$(MAKE) --no-print-directory -s MODE=asan all c-tests
+	@+$(SUBMAKE) MODE=asan all c-tests
 	@$(SUITE) c:build/asan program:build/asan
 
 check-gc:
-	@$(MAKE) --no-print-directory -s MODE=gc program
+	@+$(SUBMAKE) MODE=gc program
 	@$(SUITE) core:build/gc
 
 check-oom:
-	@$(MAKE) --no-print-directory -s MODE=asan oom
+	@+$(SUBMAKE) MODE=asan oom
 	@OOM_SECONDS=0 PART_SECONDS=86400 $(SUITE) oom:build/asan
 
 check-tsan:
-	@$(MAKE) --no-print-directory -s MODE=tsan program
+	@+$(SUBMAKE) MODE=tsan program
 	@$(SUITE) core:build/tsan
 
+# What was found once lies under spec/fuzz/corpus/NAME and is tried first.
 FUZZ_SECONDS ?= 60
 fuzz check-fuzz: fuzzers
-	@for fuzzer in $(FUZZERS); do \
-	  mkdir -p $(BUILD)/corpus/$${fuzzer##*/} && \
-	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
-	    $(BUILD)/corpus/$${fuzzer##*/} $(wildcard spec/fuzz/corpus/$${fuzzer##*/}) || exit 1; \
-	done
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) PART_SECONDS=86400 $(SUITE) fuzz
 
-# Specs that take long; none of them is part of `make test`.
-stress: program
+# Specs that take long (*_stress.lua); none of them is part of `make test`.
+stress:
+	@+$(SUBMAKE) program
 	@PART_SECONDS=3600 $(SUITE) stress
 
 # The published numbers, each beside its baseline; NAME=switch for one, QUICK=1 for less.
 bench:
 	@.ci/deps build bench
-	@$(MAKE) --no-print-directory -s program
-	@$(MAKE) --no-print-directory -s bench-run
+	@+$(SUBMAKE) program
+	@+$(SUBMAKE) bench-run
 
-check-all: test check-oom check-tsan check-fuzz stress
+check-all:
+	@.ci/deps build test
+	@+$(SUBMAKE) all fuzzers
+	@+$(SUBMAKE) MODE=asan all c-tests oom
+	@+$(SUBMAKE) MODE=gc program
+	@+$(SUBMAKE) MODE=tsan program
+	@OOM_SECONDS=0 FUZZ_SECONDS=$(FUZZ_SECONDS) PART_SECONDS=86400 $(SUITE) lint c:build/asan \
+	  program:build/asan program module rock core:build/gc core:build/tsan oom:build/asan fuzz stress
 
 # --- lint ------------------------------------------------------------------------------------
 
@@ -277,7 +289,7 @@ C_FILES := $(sort $(wildcard $(foreach d,host/core host/net host/http host/os ho
   bindings spec/c spec/fuzz spec/oom examples/embed bench/baseline bench/load bench/tools,\
   $(d)/*.c $(d)/*.h)))
 HEADERS := $(filter %.h,$(C_FILES))
-LUA_LINT := $(wildcard lua spec examples bench *.rockspec .luacheckrc)
+LUA_LINT := $(wildcard lua host/program spec examples bench *.rockspec .luacheckrc)
 
 lint: lint-lua format-check lint-headers lint-clang
 
@@ -300,7 +312,7 @@ lint-headers:
 
 # The whole of it under clang; gcc's warnings are errors in every build of a checkout.
 lint-clang:
-	@$(MAKE) --no-print-directory -s BUILD=build/clang CC=$(CLANG) WERROR=-Werror all
+	@+$(SUBMAKE) BUILD=build/clang CC=$(CLANG) WERROR=-Werror all
 
 # --- installing ------------------------------------------------------------------------------
 
