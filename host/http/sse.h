@@ -32,12 +32,14 @@ typedef struct bide_sse {
   int64_t retry;    /* milliseconds, -1 until the server named some */
 
   /* Private to the parser. */
-  bide_out id;
+  bide_out id; /* of the event at hand, not dispatched yet */
   bide_sse_grow *grow;
   void *arg; /* borrowed */
   size_t max_event;
-  uint8_t phase, field, name_n, bom, skip_lf, id_new, id_bad, ready;
-  int64_t retry_new;
+  size_t id_start;   /* where the id line at hand begins in `id` */
+  int64_t retry_new; /* of the line at hand; negative when it is no number */
+  uint8_t phase, field, name_n, bom_n;
+  bool skip_lf, id_new, id_bad, dispatched;
   char name[8];
 } bide_sse;
 
