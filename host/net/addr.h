@@ -5,7 +5,7 @@
 #ifndef BIDE_NET_ADDR_H
 #define BIDE_NET_ADDR_H
 
-#include "host/core/compat.h"
+#include "core/compat.h"
 #include <netinet/in.h>
 #include <sys/un.h>
 

@@ -54,11 +54,15 @@ struct bide_conn {
 /* What the user is told. Any may be NULL but for those of the way it reads. */
 struct bide_conn_cbs {
   void (*on_readable)(bide_conn *c);
+  void (*on_writable)(bide_conn *c);
   void (*on_data)(bide_conn *c, const char *p, size_t n);
   /* Pushing is over: 0 at the end of the stream, or a negative code. Writing may still work. */
   void (*on_end)(bide_conn *c, int status);
   /* The queue had grown past BIDE_WRITE_HIGH and is at or below BIDE_WRITE_LOW, or has failed. */
   void (*on_drain)(bide_conn *c);
+  /* The end asked for by bide__conn_shutdown has been sent, or never will be (negative). May come
+   * out of bide__conn_shutdown itself. */
+  void (*on_shutdown)(bide_conn *c, int status);
   /* The last that is heard, after bide__conn_close; the connection is freed when it returns. */
   void (*on_closed)(bide_conn *c);
 };
@@ -90,6 +94,9 @@ struct bide_conn_ops {
   void (*free)(bide_conn *c);
   /* The socket beneath, for options and addresses; negative when there is none. */
   int (*fd)(const bide_conn *c);
+  /* Who is at the other end; NULL when it has no address. Also after a reset. */
+  const bide_addr *(*peer)(const bide_conn *c);
+  void (*ref)(bide_conn *c, int on);
   /* Is it open, with nothing to read? For a pool, before reuse. */
   int (*quiet)(bide_conn *c);
 };
@@ -100,10 +107,17 @@ struct bide_conn_ops {
 void bide__conn_use(bide_conn *c, const bide_conn_cbs *cbs, void *user);
 
 ssize_t bide__conn_recv(bide_conn *c, char *p, size_t n);
-/* Asks for one on_readable. 0 or an error. */
-int bide__conn_want(bide_conn *c);
+/* Sends past the queue, which must be empty: >= 0 bytes, UV_EAGAIN or an error. For transports that
+ * lie on this one. */
+ssize_t bide__conn_send(bide_conn *c, const uv_buf_t *bufs, unsigned n);
+/* Asks for one on_readable and/or on_writable each (UV_READABLE | UV_WRITABLE), in addition to what
+ * was asked for before. 0 or an error. */
+int bide__conn_want(bide_conn *c, int events);
 /* Takes it back. Keeps nothing armed that costs. */
-void bide__conn_unwant(bide_conn *c);
+void bide__conn_unwant(bide_conn *c, int events);
+/* Does waiting for its events keep the loop alive (a deadlock is reported when nothing does)? At
+ * first it does; an idle connection in a pool should not. */
+void bide__conn_ref(bide_conn *c, int on);
 
 /* Pushing; idempotent. on_data never runs inside read_start. */
 int bide__conn_read_start(bide_conn *c);
@@ -114,6 +128,10 @@ void bide__conn_read_stop(bide_conn *c);
  * failed socket is also reported to reads; it needs no more than this return value here. */
 int bide__conn_write(bide_conn *c, bide_write *w, uv_buf_t *bufs, unsigned n,
                      void (*done)(bide_write *w, int status));
+/* The two halves of it: takes off w->bufs what the socket accepts now (the queue must be empty), 1
+ * when nothing is left, 0, or an error; and queues the rest, which can't fail. */
+int bide__conn_try_write(bide_conn *c, bide_write *w);
+void bide__conn_queue_write(bide_conn *c, bide_write *w);
 /* Bytes in the queue, and whether a writer should wait for on_drain before it writes more. */
 static inline size_t bide__conn_queued(const bide_conn *c) {
   return c->queued;
@@ -124,6 +142,8 @@ static inline int bide__conn_is_full(const bide_conn *c) {
 
 /* Half-close: once the queue has been sent, the peer sees the end of the stream. Idempotent. */
 int bide__conn_shutdown(bide_conn *c);
+int bide__conn_is_shut(const bide_conn *c); /* it has been sent */
+int bide__conn_is_closing(const bide_conn *c);
 
 /* Closes now. What is queued is dropped, its `done` called with UV_ECANCELED before this returns.
  */
@@ -136,7 +156,8 @@ void bide__conn_close_gently(bide_conn *c, int drain);
 
 /* Open and nothing to read: fit to be used again. One system call. */
 int bide__conn_is_quiet(bide_conn *c);
-int bide__conn_peer(const bide_conn *c, bide_addr *out);
+/* NULL when it has none (unix); known also after a reset. Valid as long as the connection. */
+const bide_addr *bide__conn_peer(const bide_conn *c);
 int bide__conn_local(const bide_conn *c, bide_addr *out);
 int bide__conn_nodelay(bide_conn *c, int on);
 /* 0 switches it off. */

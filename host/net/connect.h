@@ -43,11 +43,13 @@ int bide__connect(bide_host *h, const char *host, int port, const bide_connect_o
 /* The same to a unix socket; a leading NUL in `path` is Linux's abstract space. */
 int bide__connect_unix(bide_host *h, const char *path, size_t len, const bide_connect_options *o,
                        void (*done)(bide_connect *op), void *user, bide_connect **out);
+/* Fills in the address of a unix socket. 0, UV_EINVAL (empty, a NUL inside), UV_ENAMETOOLONG. */
+int bide__unix_address(const char *path, size_t len, struct sockaddr_un *out, socklen_t *size);
 /* Frees the operation: to be called once, in or after `done`; before it, this cancels (what was
  * opened is closed, `done` is not called). */
 void bide__connect_free(bide_connect *op);
-/* Writes "ENOTFOUND host", or the failures one after the other ("[::1]:81: connection refused
- * (ECONNREFUSED); 127.0.0.1:81: …") into buf; for the text of an error. */
+/* Writes the failures one after the other ("[::1]:81: connection refused (ECONNREFUSED);
+ * 127.0.0.1:81: …") into buf; for the text of an error when there is more than one. */
 void bide__connect_reasons(const bide_connect *op, char *buf, size_t size);
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef BIDE_NET_NET_H
 #define BIDE_NET_NET_H
 
-#include "host/core/host.h"
+#include "core/host.h"
 
 typedef struct bide_net bide_net;
 typedef struct bide_resolver bide_resolver;
@@ -22,7 +22,7 @@ struct bide_net {
   bide_netlink conns;      /* ring of open connections */
   bide_netlink others;     /* ring of bide_netitem: listeners, datagram sockets, connects */
   bide_resolver *resolver; /* owned; NULL until the first name is asked for */
-  uint32_t open_conns;
+  unsigned char closed;    /* teardown has come by */
 };
 
 /* Something in net->others. `close` runs no Lua and unlinks. */

@@ -8,11 +8,14 @@
 
 #include "conn.h"
 
-/* Wraps a connected (or connecting) non-blocking stream socket. The descriptor is taken over, also
- * on failure (closed). 0 or a negative code. */
-int bide__plain_open(bide_host *h, int fd, bide_conn **out);
+/* Wraps a connected (or connecting) non-blocking stream socket. The descriptor is taken over, also on
+ * failure (closed). `peer`: who it is connected to, NULL when it has no address (unix); it is kept,
+ * since the kernel forgets it at a reset. 0 or a negative code. */
+int bide__plain_open(bide_host *h, int fd, const bide_addr *peer, bide_conn **out);
 
 /* A new non-blocking, close-on-exec socket: the descriptor or a negative code. */
 int bide__socket(int family, int type);
+/* Makes a socket that came some other way non-blocking and so on; returns it. */
+int bide__socket_prepare(int fd);
 
 #endif

@@ -2,11 +2,12 @@
 /* poll.h: a descriptor that is watched for readiness, lazily.
  *
  * Changing what epoll watches costs system calls; so a watch is put up when it is first wanted and
- * taken down only when an event comes that nobody wants. `ready` remembers such events. */
+ * taken down only when an event comes that nobody wants. `ready` remembers such events. (A socket
+ * is nearly always writable: that watch goes as soon as it is no longer wanted.) */
 #ifndef BIDE_NET_POLL_H
 #define BIDE_NET_POLL_H
 
-#include "host/core/host.h"
+#include "core/host.h"
 
 typedef struct bide_poll {
   uv_poll_t handle;
@@ -14,6 +15,7 @@ typedef struct bide_poll {
   int fd;                                             /* owned; -1 once closed */
   uint8_t watched;                                    /* by libuv */
   uint8_t wanted;                                     /* by the user */
+  uint8_t weak;                                       /* keeps no loop alive */
   uint8_t ready;                                      /* seen, and not yet found to be over */
 } bide_poll;
 
@@ -27,7 +29,7 @@ static inline void bide__poll_spent(bide_poll *p, int events) {
 }
 /* Closes the descriptor at once, the handle later: then `closed`. */
 void bide__poll_close(bide_poll *p, uv_close_cb closed);
-/* Does an idle watch keep the loop alive? */
+/* Does a wanted event keep the loop alive? At first it does. */
 void bide__poll_ref(bide_poll *p, int on);
 
 #endif

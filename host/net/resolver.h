@@ -22,8 +22,9 @@ typedef struct bide_addrs {
 
 typedef struct bide_query bide_query;
 struct bide_query {
-  bide_query *next, *prev; /* resolver's */
-  struct bide_lookup *lookup;
+  bide_query *next, *prev;    /* resolver's */
+  struct bide_lookup *lookup; /* NULL when not under way */
+  bide_resolver *resolver;
   int family;
   /* Called once, from the loop: status 0 and at least one address (borrowed during the call: take
    * bide__addrs_ref to keep it), or a negative code and NULL. The query is the caller's again. */

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* connect.c: Happy Eyeballs (contract in connect.h; RFC 8305).
+ *
+ * The operation walks a list of addresses; each attempt is a connection of its own whose user it
+ * is. Invariant: until `done`, an attempt is under way, or the look-up is, or the retry alarm is
+ * set. */
+#include "connect.h"
+#include "plain.h"
+#include "core/error.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define UNIX_RETRY 0.02 /* seconds until a unix socket with a full backlog is tried again */
+
+typedef struct connect_op connect_op;
+
+typedef struct attempt {
+  connect_op *op;
+  bide_conn *conn; /* NULL when not under way */
+  uint32_t index;  /* of the address */
+} attempt;
+
+struct connect_op {
+  bide_connect pub; /* first */
+  bide_netitem item;
+  bide_query query;
+  bide_alarm next;    /* time for the next address */
+  bide_alarm timeout; /* for all */
+  bide_alarm soon;    /* the answer was known in the call: done comes from the loop */
+  void (*done)(bide_connect *op);
+  int port, has_local, ended;
+  bide_addr local;
+  bide_addr *at;  /* owned; the addresses in the order of trying */
+  attempt *tries; /* owned; one per address */
+  uint32_t n, begun, running;
+  struct sockaddr_un path; /* AF_UNIX when connecting to one */
+  socklen_t path_len;
+  size_t host_size;
+  char host[]; /* as given */
+};
+
+static void begin_next(connect_op *op);
+
+static void on_soon(bide_alarm *a) {
+  connect_op *op = bide_container(a, connect_op, soon);
+  op->done(&op->pub);
+}
+
+static void give_up_rest(connect_op *op) {
+  bide_host *h = op->pub.host;
+  bide__resolve_cancel(&op->query);
+  bide__alarm_stop(h, &op->next);
+  bide__alarm_stop(h, &op->timeout);
+  for (uint32_t i = 0; i < op->begun; i++) {
+    bide_conn *c = op->tries[i].conn;
+    op->tries[i].conn = NULL;
+    if (!c) continue;
+    bide__conn_use(c, NULL, NULL);
+    bide__conn_close(c);
+  }
+  op->running = 0;
+}
+
+static void end(connect_op *op, int status, bide_conn *conn) {
+  op->ended = 1;
+  give_up_rest(op);
+  bide__net_unlink(&op->item.link);
+  op->pub.status = status;
+  op->pub.conn = conn;
+  op->done(&op->pub);
+}
+
+static void note_failure(connect_op *op, uint32_t index, int status) {
+  op->pub.errors[op->pub.nerrors++] = (bide_connect_error){op->at[index], status};
+  op->pub.status = status;
+}
+
+/* After a failure: the next address at once, or the end. */
+static void go_on(connect_op *op) {
+  if (op->begun < op->n) begin_next(op);
+  else if (!op->running) end(op, op->pub.status, NULL);
+}
+
+/* A connection from a port to itself: TCP allows it when nobody listens and the port is drawn by
+ * chance as the local one. */
+static int is_self(const bide_conn *c, const bide_addr *peer) {
+  bide_addr local;
+  int port = bide__addr_port(peer);
+  return port >= 1024 && !bide__conn_local(c, &local) && bide__addr_port(&local) == port &&
+         bide__addr_equal(&local, peer);
+}
+
+static void on_writable(bide_conn *c) {
+  attempt *t = c->user;
+  connect_op *op = t->op;
+  int status = 0, fd = c->ops->fd(c);
+  socklen_t len = sizeof status;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &status, &len)) status = errno;
+  status = status ? uv_translate_sys_error(status) : 0;
+  if (!status && !op->path_len && is_self(c, &op->at[t->index])) status = UV_ECONNREFUSED;
+  t->conn = NULL;
+  op->running--;
+  bide__conn_use(c, NULL, NULL);
+  if (!status) {
+    end(op, 0, c);
+    return;
+  }
+  bide__conn_close(c);
+  note_failure(op, t->index, status);
+  go_on(op);
+}
+
+/* The host is being closed under us. */
+static void on_closed(bide_conn *c) {
+  attempt *t = c->user;
+  if (t) t->conn = NULL;
+}
+
+static const bide_conn_cbs attempting = {.on_writable = on_writable, .on_closed = on_closed};
+
+static int start_connect(connect_op *op, int fd, const bide_addr *addr) {
+  int r, on = 1;
+  if (op->has_local && bind(fd, &op->local.sa, bide__addr_len(&op->local)))
+    return uv_translate_sys_error(errno);
+  if (!op->path_len) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  do
+    r = op->path_len ? connect(fd, (struct sockaddr *)&op->path, op->path_len)
+                     : connect(fd, &addr->sa, bide__addr_len(addr));
+  while (r && errno == EINTR);
+  return !r || errno == EINPROGRESS ? 0 : uv_translate_sys_error(errno);
+}
+
+/* 0, or why the address can't even be tried. */
+static int begin(connect_op *op, uint32_t index) {
+  attempt *t = &op->tries[index];
+  const bide_addr *addr = &op->at[index];
+  int family = op->path_len ? AF_UNIX : addr->sa.sa_family;
+  int fd = bide__socket(family, SOCK_STREAM), status;
+  *t = (attempt){.op = op, .index = index};
+  if (fd < 0) return fd;
+  if ((status = start_connect(op, fd, addr))) {
+    close(fd);
+    return status;
+  }
+  if ((status = bide__plain_open(op->pub.host, fd, op->path_len ? NULL : addr, &t->conn)))
+    return status;
+  bide__conn_use(t->conn, &attempting, t);
+  if (!(status = bide__conn_want(t->conn, UV_WRITABLE))) return 0;
+  bide__conn_use(t->conn, NULL, NULL);
+  bide__conn_close(t->conn);
+  t->conn = NULL;
+  return status;
+}
+
+static void on_next(bide_alarm *a) {
+  connect_op *op = bide_container(a, connect_op, next);
+  if (op->begun < op->n) begin_next(op);
+}
+
+static void begin_next(connect_op *op) {
+  bide_host *h = op->pub.host;
+  while (op->begun < op->n) {
+    int status = begin(op, op->begun);
+    if (status == UV_EAGAIN && op->path_len) { /* a full backlog */
+      if (!bide__alarm_again(h, &op->next, UNIX_RETRY, on_next)) return;
+      status = UV_ENOMEM;
+    }
+    uint32_t index = op->begun++;
+    if (!status) {
+      op->running++;
+      if (op->begun < op->n) bide__alarm_again(h, &op->next, BIDE_CONNECT_STAGGER, on_next);
+      return;
+    }
+    note_failure(op, index, status);
+  }
+  if (!op->running) end(op, op->pub.status, NULL);
+}
+
+/* Families in turn, beginning with that of the first address (RFC 8305 section 4). */
+static void interleave(connect_op *op, const bide_addrs *addrs) {
+  uint32_t pos[2] = {0, 0};
+  int family = addrs->at[0].sa.sa_family, turn = 0;
+  for (uint32_t k = 0; k < addrs->n; turn = !turn) {
+    uint32_t i = pos[turn];
+    while (i < addrs->n && (addrs->at[i].sa.sa_family == family) == turn) i++;
+    pos[turn] = i + 1;
+    if (i >= addrs->n) continue;
+    op->at[k] = addrs->at[i];
+    bide__addr_set_port(&op->at[k++], op->port);
+  }
+}
+
+static int set_addrs(connect_op *op, const bide_addrs *addrs, uint32_t n) {
+  bide_host *h = op->pub.host;
+  op->n = n;
+  op->at = bide__alloc(h, n * sizeof *op->at);
+  op->tries = bide__alloc(h, n * sizeof *op->tries);
+  op->pub.errors = bide__alloc(h, n * sizeof *op->pub.errors);
+  if (!op->at || !op->tries || !op->pub.errors) return UV_ENOMEM;
+  memset(op->at, 0, n * sizeof *op->at);
+  if (addrs) interleave(op, addrs);
+  return 0;
+}
+
+static void on_resolved(bide_query *q, int status, bide_addrs *addrs) {
+  connect_op *op = bide_container(q, connect_op, query);
+  op->pub.in_lookup = status != 0;
+  if (!status) status = set_addrs(op, addrs, addrs->n);
+  if (status) end(op, status, NULL);
+  else begin_next(op);
+}
+
+static void on_timeout(bide_alarm *a) {
+  connect_op *op = bide_container(a, connect_op, timeout);
+  op->pub.in_lookup = op->query.lookup != NULL;
+  end(op, UV_ETIMEDOUT, NULL);
+}
+
+static void close_item(bide_netitem *item) {
+  end(bide_container(item, connect_op, item), UV_ECANCELED, NULL);
+}
+
+static connect_op *new_op(bide_host *h, const char *host, const bide_connect_options *o,
+                          void (*done)(bide_connect *), void *user) {
+  size_t size = strlen(host) + 1;
+  bide_net *net = bide__net(h);
+  connect_op *op = net ? bide__alloc(h, sizeof *op + size) : NULL;
+  if (!op) return NULL;
+  *op = (connect_op){.done = done, .host_size = size, .item.close = close_item};
+  op->pub.host = h;
+  op->pub.user = user;
+  memcpy(op->host, host, size);
+  if (o && o->local) {
+    op->local = *o->local;
+    op->has_local = 1;
+  }
+  bide__net_link(&net->others, &op->item.link);
+  return op;
+}
+
+/* Stands in for `done` during the call. */
+static void hold(bide_connect *pub) {
+  (void)pub;
+}
+
+/* Sets the time limit and begins; what fails in the call is told from the loop. */
+static int start(connect_op *op, int status, const bide_connect_options *o) {
+  bide_host *h = op->pub.host;
+  double timeout = o ? o->timeout : BIDE_CONNECT_TIMEOUT;
+  void (*done)(bide_connect *) = op->done;
+  if (!status) status = bide__alarm_start(h, &op->timeout, timeout, on_timeout);
+  if (status) {
+    bide__connect_free(&op->pub);
+    return status;
+  }
+  if (!op->n) return 0; /* the look-up is under way */
+  op->done = hold;
+  begin_next(op);
+  op->done = done;
+  if (!op->ended) return 0;
+  status = bide__alarm_start(h, &op->soon, 0, on_soon);
+  if (status) bide__connect_free(&op->pub);
+  return status;
+}
+
+int bide__connect(bide_host *h, const char *host, int port, const bide_connect_options *o,
+                  void (*done)(bide_connect *op), void *user, bide_connect **out) {
+  int family = o ? o->family : AF_UNSPEC, status;
+  connect_op *op = new_op(h, host, o, done, user);
+  if (!op) return h->closed ? UV_ECANCELED : UV_ENOMEM;
+  op->port = port;
+  bide_addrs *known = bide__resolve_now(h, host, family);
+  if (known) status = set_addrs(op, known, known->n);
+  else status = bide__resolve(h, &op->query, host, family, on_resolved);
+  bide__addrs_unref(h, known);
+  status = start(op, status, o);
+  if (!status) *out = &op->pub;
+  return status;
+}
+
+int bide__unix_address(const char *path, size_t len, struct sockaddr_un *out, socklen_t *size) {
+  int abstract = len && !path[0];
+  memset(out, 0, sizeof *out);
+  if (!len) return UV_EINVAL;
+  if (!abstract && strnlen(path, len) != len) return UV_EINVAL;
+  if (len + !abstract > sizeof out->sun_path) return UV_ENAMETOOLONG;
+  out->sun_family = AF_UNIX;
+  memcpy(out->sun_path, path, len);
+  *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + !abstract);
+  return 0;
+}
+
+int bide__connect_unix(bide_host *h, const char *path, size_t len, const bide_connect_options *o,
+                       void (*done)(bide_connect *op), void *user, bide_connect **out) {
+  connect_op *op = new_op(h, "", o, done, user);
+  if (!op) return h->closed ? UV_ECANCELED : UV_ENOMEM;
+  int status = bide__unix_address(path, len, &op->path, &op->path_len);
+  if (!status) status = set_addrs(op, NULL, 1);
+  status = start(op, status, o);
+  if (!status) *out = &op->pub;
+  return status;
+}
+
+static void free_array(bide_host *h, void *p, size_t size) {
+  if (p) bide__free(h, p, size);
+}
+
+void bide__connect_free(bide_connect *pub) {
+  connect_op *op = (connect_op *)pub;
+  bide_host *h = pub->host;
+  bide__alarm_stop(h, &op->soon);
+  give_up_rest(op);
+  bide__net_unlink(&op->item.link);
+  if (pub->conn) {
+    bide__conn_use(pub->conn, NULL, NULL);
+    bide__conn_close(pub->conn);
+  }
+  free_array(h, op->at, op->n * sizeof *op->at);
+  free_array(h, op->tries, op->n * sizeof *op->tries);
+  free_array(h, pub->errors, op->n * sizeof *pub->errors);
+  bide__free(h, op, sizeof *op + op->host_size);
+}
+
+void bide__connect_reasons(const bide_connect *pub, char *buf, size_t size) {
+  char host[BIDE_ADDR_TEXT], where[BIDE_ADDR_TEXT + 16];
+  size_t n = 0;
+  buf[0] = 0;
+  for (uint32_t i = 0; i < pub->nerrors && n < size; i++) {
+    const bide_connect_error *e = &pub->errors[i];
+    bide__addr_text(&e->addr, host, sizeof host);
+    bide__host_port_text(host, bide__addr_port(&e->addr), where, sizeof where);
+    int k = snprintf(buf + n, size - n, "%s%s: %s (%s)", i ? "; " : "", where,
+                     bide__code_text(e->status), bide__code_name(e->status));
+    n += k > 0 ? (size_t)k : 0;
+  }
+}

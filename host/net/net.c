@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* net.c: what the network floor keeps per host (contract in net.h).
+ *
+ * Found through the host's ring of tenants, by the function that closes it: there are a handful,
+ * and it is looked for only when something is opened. */
+#include "net.h"
+#include "conn.h"
+#include "resolver.h"
+#include "core/error.h"
+
+void bide__net_link(bide_netlink *ring, bide_netlink *l) {
+  l->next = ring->next;
+  l->prev = ring;
+  ring->next->prev = l;
+  ring->next = l;
+}
+
+void bide__net_unlink(bide_netlink *l) {
+  if (!l->next) return;
+  l->prev->next = l->next;
+  l->next->prev = l->prev;
+  l->next = l->prev = NULL;
+}
+
+/* Closes in this order: what opens connections first. The memory goes with the last connection. */
+static void close_net(bide_tenant *tenant) {
+  bide_net *net = (bide_net *)tenant;
+  bide_host *h = net->host;
+  net->closed = 1;
+  bide__resolver_close(net);
+  while (net->others.next != &net->others) {
+    bide_netitem *item = (bide_netitem *)net->others.next;
+    bide__net_unlink(&item->link);
+    item->close(item);
+  }
+  while (net->conns.next != &net->conns) bide__conn_close((bide_conn *)net->conns.next);
+  bide__tenant_remove(&net->tenant);
+  bide__free(h, net, sizeof *net);
+}
+
+static bide_net *find(bide_host *h) {
+  for (bide_tenant *t = h->tenants.next; t && t != &h->tenants; t = t->next)
+    if (t->close == close_net) return (bide_net *)t;
+  return NULL;
+}
+
+bide_net *bide__net(bide_host *h) {
+  bide_net *net = find(h);
+  if (net || h->closed) return net && !net->closed ? net : NULL;
+  net = bide__alloc(h, sizeof *net);
+  if (!net) return NULL;
+  *net = (bide_net){.host = h, .tenant.close = close_net};
+  net->conns.next = net->conns.prev = &net->conns;
+  net->others.next = net->others.prev = &net->others;
+  bide__tenant_add(h, &net->tenant);
+  return net;
+}
+
+void bide__net_report(bide_host *h, const char *text) {
+  (void)h;
+  lua_writestringerror("bide: %s\n", text);
+}
