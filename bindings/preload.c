@@ -12,8 +12,7 @@ int luaopen_bide_core(lua_State *L);
 /* loader(name, ":preload:"): compiles the file named by the upvalue and runs it. */
 static int l_load_file(lua_State *L) {
   const bide__lua_file *file = &bide__lua_files[lua_tointeger(L, lua_upvalueindex(1))];
-  if (luaL_loadbufferx(L, file->text, file->size, file->chunk, "t") != LUA_OK)
-    return lua_error(L);
+  if (luaL_loadbufferx(L, file->text, file->size, file->chunk, "t") != LUA_OK) return lua_error(L);
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, 1);
   return 1;

@@ -2,8 +2,9 @@
 /* error.h: bide.Error, and what is known about an error beside its value.
  *
  * An error raised by bide is a table with the metatable bide.Error. Details of any error value
- * (traceback, other errors of the same gather) are kept aside, by weak key for tables and the like, in
- * a short ring of the latest for strings and other plain values; the value itself is never touched. */
+ * (traceback, other errors of the same gather) are kept aside, by weak key for tables and the like,
+ * in a short ring of the latest for strings and other plain values; the value itself is never
+ * touched. */
 #ifndef BIDE_CORE_ERROR_H
 #define BIDE_CORE_ERROR_H
 
@@ -25,7 +26,8 @@ const char *bide__code_text(int status);
 int bide__error_is(lua_State *L, bide_host *h, int idx, const char *code);
 /* An ECANCELED that this task's own cancellation raised (no err.task). */
 int bide__error_is_own_cancel(lua_State *L, bide_host *h, int idx);
-/* Pushes the details table of the error at idx, making it if `make`; else nil when there is none. */
+/* Pushes the details table of the error at idx, making it if `make`; else nil when there is none.
+ */
 void bide__details(lua_State *L, bide_host *h, int idx, int make);
 void bide__error_open(lua_State *L, bide_host *h);
 /* An argument error in the caller, found/expected: "bad argument #1 to 'f' (X expected, got Y)". */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* future.h: a result that is not there yet, and those who wait for it.
  *
- * A `bide_future` heads a full userdata with one user value. The user value holds the result: nothing
- * (nres 0), the value (nres 1), a table `{n=…}` of values (more), or for a failed one the *failure*
- * (failure.h), which holds the error. Tasks begin with a future (task.h).
- * A future ends once; the links on it are then notified in order of joining and unlinked. */
+ * A `bide_future` heads a full userdata with one user value. The user value holds the result:
+ * nothing (nres 0), the value (nres 1), a table `{n=…}` of values (more), or for a failed one the
+ * *failure* (failure.h), which holds the error. Tasks begin with a future (task.h). A future ends
+ * once; the links on it are then notified in order of joining and unlinked. */
 #ifndef BIDE_CORE_FUTURE_H
 #define BIDE_CORE_FUTURE_H
 
@@ -22,7 +22,7 @@ typedef struct bide_link bide_link;
 
 /* One who waits for a future: embedded in a task's op or a join. */
 struct bide_link {
-  bide_link *next, *prev;         /* circular; both NULL when not linked */
+  bide_link *next, *prev;          /* circular; both NULL when not linked */
   void (*notify)(bide_link *link); /* the future has ended; the link is unlinked already */
 };
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* host.h: one Lua state with one loop: all that bide keeps.
  *
- * The host is a full userdata in the Lua registry and the first upvalue of every function of bide's,
- * so it outlives everything that can reach it; after teardown (`closed`) every function refuses.
- * It owns the loop's three handles (prepare, check, idle), the timer that bounds the poll, the queues
- * and the heaps. There is no global mutable state. */
+ * The host is a full userdata in the Lua registry and the first upvalue of every function of
+ * bide's, so it outlives everything that can reach it; after teardown (`closed`) every function
+ * refuses. It owns the loop's three handles (prepare, check, idle), the timer that bounds the poll,
+ * the queues and the heaps. There is no global mutable state. */
 #ifndef BIDE_CORE_HOST_H
 #define BIDE_CORE_HOST_H
 
@@ -24,6 +24,12 @@ typedef struct bide_queue {
   uint32_t n;
 } bide_queue;
 
+/* Free indices of a Lua table that anchors things; giving one back never allocates. */
+typedef struct bide_slots {
+  uint32_t *free; /* owned */
+  uint32_t nfree, cap, top;
+} bide_slots;
+
 /* Something that lives on the loop beside tasks (a pool of connections, say) and must be told when
  * the host closes. Runs no Lua. */
 typedef struct bide_tenant {
@@ -36,53 +42,61 @@ struct bide_host {
   lua_State *main; /* the state's main thread */
   lua_State *from; /* the thread that drives the loop */
   bide_task *current;
-  lua_State *top;          /* innermost thread of the running task: only there a wait may begin */
-  bide_scope *co_base;     /* scope at entry of the running plain coroutine, NULL in the task itself */
+  lua_State *top;      /* innermost thread of the running task: only there a wait may begin */
+  bide_scope *co_base; /* scope at entry of the running plain coroutine, NULL in the task itself */
   unsigned char delivering; /* a wake is on its way to its continuation */
   unsigned char closed;     /* teardown has begun: nothing waits any more */
+  unsigned char dead;       /* teardown is over */
   unsigned char own_loop;
-  unsigned char in_loop; /* uv_run is on the C stack */
+  unsigned char opened;      /* the handles of the scheduler are on the loop */
+  uint32_t close_looks;      /* instructions used in teardown, in units of CLOSE_INSTRUCTIONS */
+  unsigned char in_loop;     /* uv_run is on the C stack */
+  unsigned char interrupted; /* the last run was cancelled from outside */
   unsigned char drained;
   unsigned char virtual_clock;
-  uint16_t fast;     /* completed awaits in a row */
-  uint16_t running;  /* nesting of bide__run_loop */
-  uint32_t turn;     /* loop turns, wraps */
-  uint64_t vnow;     /* the virtual clock */
-  bide_queue ready;  /* run in this turn or the next round of it */
-  bide_queue later;  /* run after the next poll */
-  bide_heap timers;  /* sleeps and alarms */
-  bide_heap deadlines; /* scopes */
-  uint64_t armed;    /* what `bound` is set to */
+  unsigned char quiet;  /* virtual clock: a poll found nothing */
+  uint16_t close_depth; /* nested coroutine.close */
+  uint16_t fast;        /* completed awaits in a row */
+  uint32_t turn;        /* loop turns, wraps */
+  uint64_t vnow;        /* the virtual clock */
+  bide_queue ready;     /* run in this turn or the next round of it */
+  bide_queue later;     /* run after the next poll */
+  bide_heap timers;     /* sleeps */
+  bide_heap alarms;     /* of operations */
+  bide_heap deadlines;  /* scopes */
+  uint64_t armed;       /* what `bound` is set to */
   uv_prepare_t prepare;
   uv_check_t check;
   uv_idle_t idle;
   uv_timer_t bound;
   unsigned char idle_on;
-  bide_run *runs;       /* the innermost top-level run */
-  bide_run *over;       /* the run that bide__run_loop waits for */
-  bide_tenant tenants;  /* ring */
-  bide_thread *pool;    /* owned; threads ready for reuse */
+  int closing_handles;
+  bide_run *runs;      /* the innermost top-level run */
+  bide_tenant tenants; /* ring */
+  bide_thread *pool;   /* owned; threads ready for reuse */
   uint32_t pool_n, pool_cap;
-  uint32_t *task_slots, *thread_slots; /* owned; free slots, as stacks */
-  uint32_t task_free, task_cap, task_top;
-  uint32_t thread_free, thread_cap, thread_top;
+  bide_slots task_slots, thread_slots, failure_slots;
   uint32_t live_tasks;
+  uint32_t native_lost;       /* tasks that failed without an error value and without a waiter */
   int tasks_ref, threads_ref; /* Lua tables in the registry */
   int failures_ref, lost_ref, details_ref, recent_ref, reasons_ref, scratch_ref;
+  int names_ref;     /* weak table of names given by task:name(s) */
   int unhandled_ref; /* the on_unhandled handler or LUA_NOREF */
   int error_ref;     /* bide.Error */
-  int mt_task_ref, mt_future_ref, mt_failure_ref;
-  const void *mt_task, *mt_future, *mt_failure; /* for identity */
-  bide_failure *failures; /* not seen yet */
-  uint32_t lost;          /* failures whose handle is gone, to be reported */
-  int unhandled;          /* how many were reported */
-  bide_site *sites;       /* owned */
+  int mt_task_ref, mt_future_ref, mt_failure_ref, mt_group_ref;
+  const void *mt_task, *mt_future, *mt_failure, *mt_group; /* for identity */
+  bide_failure *failures, *failures_last;                  /* not seen yet, oldest first */
+  unsigned char report_now;                                /* a daemon has failed */
+  uint32_t lost;    /* failures whose handle is gone, to be reported */
+  int unhandled;    /* how many were reported */
+  bide_site *sites; /* owned */
   uint32_t sites_n, sites_cap;
   uint32_t *site_index; /* owned; hash of sites */
-  char *deadlock;       /* owned; message of the deadlock being raised */
+  uint32_t site_cache[256];
+  char *deadlock; /* owned; message of the deadlock being raised */
   size_t deadlock_size;
-  char *read_buffer;          /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */
-  unsigned char read_busy;    /* between alloc and read callback */
+  char *read_buffer;       /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */
+  unsigned char read_busy; /* between alloc and read callback */
   lua_Alloc alloc;
   void *alloc_ud;
 };
@@ -96,14 +110,21 @@ static inline bide_host *bide__host(lua_State *L) {
 bide_host *bide__host_of(lua_State *L);
 /* Makes the host of this state if it has none; pushes it. loop NULL: its own. Raises on failure. */
 bide_host *bide__host_open(lua_State *L, uv_loop_t *loop);
-/* Teardown, in one order (ARCHITECTURE.md): cancel and refuse, run what must run, close handles, run
- * the loop until they are closed, free. Idempotent. */
+/* Teardown, in one order (ARCHITECTURE.md): cancel and refuse, run what must run, close handles,
+ * run the loop until they are closed, free. Idempotent. */
 void bide__host_close(bide_host *h);
 
-/* Memory through the state's allocator; NULL when there is none left. Sizes are given back at free. */
+/* Memory through the state's allocator; NULL when there is none left. Sizes are given back at free.
+ */
 void *bide__alloc(bide_host *h, size_t size);
 void *bide__realloc(bide_host *h, void *p, size_t osize, size_t nsize);
 void bide__free(bide_host *h, void *p, size_t size);
+
+/* The next free slot (from 1) with room to give it back later, or 0 when there is no memory; it
+ * stays free until bide__slot_take, so that what is in between may raise. */
+uint32_t bide__slot_peek(bide_host *h, bide_slots *s);
+void bide__slot_take(bide_slots *s);
+void bide__slot_give(bide_slots *s, uint32_t slot);
 
 uint64_t bide__now_ns(const bide_host *h);
 
@@ -111,8 +132,8 @@ uint64_t bide__now_ns(const bide_host *h);
 void bide__tenant_add(bide_host *h, bide_tenant *tenant);
 void bide__tenant_remove(bide_tenant *tenant);
 
-/* The one read buffer of the loop, for an alloc callback; NULL when there is no memory. Data must be
- * taken out before the read callback returns. */
+/* The one read buffer of the loop, for an alloc callback; NULL when there is no memory. Data must
+ * be taken out before the read callback returns. */
 char *bide__read_buffer(bide_host *h);
 
 #endif

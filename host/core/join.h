@@ -2,7 +2,8 @@
 /* join.h: waiting for many: the one engine behind gather, race and the other combinators.
  *
  * A join owns a scope for the children that it started; awaitables that were handed in are only
- * watched. It is C memory, anchored by its scope's opener and, once that is gone, by its children. */
+ * watched. It is C memory, anchored by its scope's opener and, once that is gone, by its children.
+ */
 #ifndef BIDE_CORE_JOIN_H
 #define BIDE_CORE_JOIN_H
 
@@ -31,17 +32,20 @@ struct bide_join {
   uint32_t n, pending, owned_pending;
   uint32_t first;  /* index of the member that decided, 0: none */
   uint32_t errors; /* failed members so far */
-  uint8_t policy, decided, orphan;
+  uint8_t policy, decided, stopped, orphan;
   int abort_status; /* of the caller's cancellation */
   bide_member at[]; /* n */
 };
 
 /* Joins the n items in the table at `items` (1..n; a copy that the join may change: functions are
- * replaced by the tasks started for them). Suspends; in `k`, `w` is the join's wait and `items` at the
- * same index. The continuation calls bide__join_free. Arguments were checked by the caller. */
+ * replaced by the tasks started for them). Suspends; in `k`, `w` is the join's wait and `items` at
+ * the same index. The continuation calls bide__join_free. Arguments were checked by the caller. */
 int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
                const bide_waitops *ops, bide_kwait k);
+extern const bide_waitops bide__gather_ops, bide__race_ops, bide__any_ops, bide__settle_ops;
 bide_join *bide__join_of(bide_wait *w);
+/* The task that waits in the join behind a link, or NULL if it is no join's. */
+const bide_task *bide__join_awaiter(const bide_link *link);
 void bide__join_free(bide_join *j);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* run.h: a run: a main task and everything spawned beneath it, waited for as one.
  *
- * At top level bide__run_loop drives the loop until the run is over; inside a task a run is a child of
- * that task's scope and the task waits for it. */
+ * At top level bide__run_loop drives the loop until the run is over; inside a task a run is a child
+ * of that task's scope and the task waits for it. */
 #ifndef BIDE_CORE_RUN_H
 #define BIDE_CORE_RUN_H
 
@@ -12,15 +12,18 @@ struct bide_run {
   bide_scope root;    /* all tasks of the run */
   bide_scope daemons; /* child of root */
   bide_host *host;
-  bide_run *outer;   /* the run around it, or NULL */
-  uint32_t live;     /* tasks that it waits for, main included */
+  bide_run *outer; /* the run around it, or NULL */
+  uint32_t live;   /* tasks that it waits for, main included */
   uint32_t daemon_live;
   bide_task *main;
-  bide_link link;      /* on main */
-  bide_wait wait;      /* of the task that called bide.run inside a run */
+  bide_link link; /* on main */
+  struct bide_watcher *watchers;
+  bide_wait wait;       /* of the task that called bide.run inside a run */
   unsigned char nested; /* called from a task */
   unsigned char over;
-  unsigned char abandoned; /* the calling stack is gone: free at the end */
+  unsigned char held; /* goes on without tasks until the embedder lets go */
+  int abort_status;
+  unsigned char abandoned;   /* the calling stack is gone: free at the end */
   unsigned char interrupted; /* cancelled from outside, as by SIGINT */
 };
 

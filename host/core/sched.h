@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* sched.h: which task runs when.
  *
- * Loop callbacks only queue. After each poll the check handle drains: sleeps and alarms that are due
- * wake, the `later` queue joins, then rounds run; a round is what was ready at its start. After the
- * first round the deadlines expire (so a completion wins over a deadline), then rounds go on until the
- * queue is empty or BIDE_STEPS steps were made, so that I/O is polled however busy the tasks are. */
+ * Loop callbacks only queue. After each poll the check handle drains: sleeps and alarms that are
+ * due wake, the `later` queue joins, then rounds run; a round is what was ready at its start. After
+ * the first round the deadlines expire (so a completion wins over a deadline), then rounds go on
+ * until the queue is empty or BIDE_STEPS steps were made, so that I/O is polled however busy the
+ * tasks are. */
 #ifndef BIDE_CORE_SCHED_H
 #define BIDE_CORE_SCHED_H
 
@@ -16,6 +17,11 @@ int bide__sched_open(bide_host *h);
 /* Closes the handles (asynchronously). */
 void bide__sched_close(bide_host *h);
 void bide__queue_push(bide_queue *q, bide_task *t);
+/* A turn without the loop: teardown only. Nonzero while something is ready. */
+int bide__sched_turn(bide_host *h);
+/* To be called before the loop is run by whoever runs it: a loop with nothing but ready tasks must
+ * not look dead. */
+void bide__sched_prime(bide_host *h);
 /* Makes `t` ready. */
 void bide__ready(bide_host *h, bide_task *t);
 /* Raises EDEADLK in the waits that can never end. Returns how many. */

@@ -2,10 +2,11 @@
 /* scope.h: cancellation scopes, a tree as in Trio.
  *
  * A scope is a stretch of a task's life (the body of timeout, group, shield) and all that is owned
- * there: child tasks, and the scopes beneath. Cancelling a scope reaches every wait in it, again and
- * again (level-triggered), but for what stands under a shield. `eff` is the cached answer to "is a
- * wait in this scope refused?"; it is only ever switched on, by bide__scope_cancel, in two passes:
- * first every scope beneath is marked, then every task is interrupted, so that no abort recurses.
+ * there: child tasks, and the scopes beneath. Cancelling a scope reaches every wait in it, again
+ * and again (level-triggered), but for what stands under a shield. `eff` is the cached answer to
+ * "is a wait in this scope refused?"; it is only ever switched on, by bide__scope_cancel, in two
+ * passes: first every scope beneath is marked, then every task is interrupted, so that no abort
+ * recurses.
  *
  * A scope is memory of whoever opened it (a run, a join, a body in flight), which must close it
  * after its last task and child scope have gone. */
@@ -25,18 +26,21 @@ struct bide_scope {
   bide_task *tasks;                         /* the newest task whose innermost scope this is */
   bide_task *owner;                         /* the task that opened it; NULL for a run's */
   bide_run *run;
-  bide_timer deadline;            /* in host->deadlines */
-  uint32_t turn;                  /* loop turn in which the deadline was set */
-  uint8_t kind;                   /* BIDE_SCOPE_… */
-  uint8_t shield;                 /* cancellation from outside stops here */
-  uint8_t cancelled;              /* cancelled itself (not only by a scope above) */
-  uint8_t expired;                /* … by its deadline */
-  uint8_t eff;                    /* waits in here are refused */
+  bide_timer deadline;             /* in host->deadlines */
+  uint32_t turn;                   /* loop turn in which the deadline was set */
+  uint8_t kind;                    /* BIDE_SCOPE_… */
+  uint8_t shield;                  /* cancellation from outside stops here */
+  uint8_t cancelled;               /* cancelled itself (not only by a scope above) */
+  uint8_t expired;                 /* … by its deadline */
+  uint8_t eff;                     /* waits in here are refused */
   void (*drop)(bide_scope *scope); /* frees what embeds it, when its opener's stack is gone */
+  /* Optional: a task whose innermost scope this was has ended; nonzero keeps it anchored until
+   * bide__task_release. Runs no Lua. */
+  int (*ended)(bide_scope *scope, bide_task *t);
 };
 
-/* Opens `s` under `parent` for `owner` (NULL: a run). Takes over eff from the parent and the owner's
- * own cancellation unless `shield`. */
+/* Opens `s` under `parent` for `owner` (NULL: a run). Takes over eff from the parent and the
+ * owner's own cancellation unless `shield`. */
 void bide__scope_open(bide_scope *s, bide_scope *parent, bide_task *owner, int kind, int shield);
 /* Unlinks `s`; it must have no tasks and no children left (asserted). Stops its deadline. */
 void bide__scope_close(bide_host *h, bide_scope *s);
@@ -46,6 +50,11 @@ void bide__scope_leave(bide_task *t, bide_scope *s);
 /* Cancels `s`: all waits in it that are not complete are aborted, newest task first; later ones are
  * refused. Idempotent. Runs no Lua. */
 void bide__scope_cancel(bide_host *h, bide_scope *s);
+/* The same for all waits in `s` but without making it the origin: the cause lies elsewhere. */
+void bide__scope_cancel_status(bide_host *h, bide_scope *s, int status);
+/* The next scope in a walk over everything beneath `root` (begin with s = root); `down`: may go
+ * into the children of `s`. NULL at the end. */
+bide_scope *bide__scope_walk(bide_scope *s, const bide_scope *root, int down);
 /* Is a wait of `t` refused now? */
 int bide__task_refused(const bide_task *t);
 /* Called on every scope's task list. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* task.h: a running Lua function whose result is a future.
  *
- * A task is a full userdata; while it lives it is anchored in the host's table of tasks under `slot`.
- * Its Lua thread comes from a pool, at the first step or, when there are arguments, at the spawn;
- * the thread's stack holds `task_main` with the task and the function. A thread goes back to the pool
- * only if its function ended in order and no user code ever saw the thread.
- * Invariant: a task is exactly one of: in the ready queue, in the later queue, running, waiting
- * (wait != NULL, not set), ended. */
+ * A task is a full userdata; while it lives it is anchored in the host's table of tasks under
+ * `slot`. Its Lua thread comes from a pool, at the first step or, when there are arguments, at the
+ * spawn; the thread's stack holds `task_main` with the task and the function. A thread goes back to
+ * the pool only if its function ended in order and no user code ever saw the thread. Invariant: a
+ * task is exactly one of: in the ready queue, in the later queue, running, waiting (wait != NULL,
+ * not set), ended. */
 #ifndef BIDE_CORE_TASK_H
 #define BIDE_CORE_TASK_H
 
@@ -21,7 +21,7 @@ enum {
   BIDE_TF_DAEMON = 8,   /* the run does not wait for it */
   BIDE_TF_LOCALS = 16,  /* the user value holds task-local variables while it runs */
   BIDE_TF_OWNED = 32,   /* a combinator's or a group's child: its error has a receiver */
-  BIDE_TF_QUIET = 64,   /* bide's own little task: not shown */
+  BIDE_TF_QUIET = 64,   /* an on_done task: starts even in what is cancelled */
   BIDE_TF_REASON = 128, /* host's table of reasons has an entry */
 };
 
@@ -33,12 +33,12 @@ typedef struct bide_thread {
 struct bide_task {
   bide_future fut; /* first: a task is a future */
   bide_host *host;
-  lua_State *L;        /* NULL before the first step (without arguments) and after the end */
-  bide_wait *wait;     /* what it waits for, or NULL */
-  bide_task *next;     /* in the ready or later queue */
-  bide_scope *scope;   /* the innermost scope */
+  lua_State *L;             /* NULL before the first step (without arguments) and after the end */
+  bide_wait *wait;          /* what it waits for, or NULL */
+  bide_task *next;          /* in the ready or later queue */
+  bide_scope *scope;        /* the innermost scope */
   bide_task *snext, *sprev; /* in scope->tasks: snext is older */
-  bide_wait own;       /* for the operations that fit into the task itself */
+  bide_wait own;            /* for the operations that fit into the task itself */
   union {
     bide_timer timer; /* sleep */
     struct {
@@ -54,18 +54,28 @@ struct bide_task {
 };
 
 /* Makes a task of the function and `nargs` arguments on top of the stack and pushes it in their
- * place; it is ready to run. `scope`: where it belongs. Raises on lack of memory, leaving nothing. */
+ * place; it is ready to run. `scope`: where it belongs. Raises on lack of memory, leaving nothing.
+ */
 bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags);
+/* The same in two parts: a parked task is anchored but in no scope, run or queue. */
+bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags);
+void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope);
+/* Gives up a parked task. */
+void bide__task_discard(bide_host *h, bide_task *t);
 /* Cancels what `t` does; 0 if it has ended. Runs no Lua. */
 int bide__task_cancel(bide_task *t);
 /* Aborts the wait of `t` if it has one that is not complete. */
 void bide__task_interrupt(bide_task *t, int status);
 /* One step: starts or continues `t` until it waits or ends. Only the scheduler calls it. */
 void bide__task_step(bide_host *h, bide_task *t);
+/* Lets go of an ended task that a scope's `ended` has kept. */
+void bide__task_release(bide_host *h, bide_task *t);
 /* The task at idx or NULL. */
 bide_task *bide__totask(lua_State *L, bide_host *h, int idx);
 /* Pushes the userdata of a living task. */
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t);
+/* The name of the task at idx: given, or file:line of its function. */
+const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size);
 void bide__thread_pool_fini(bide_host *h);
 
 #endif

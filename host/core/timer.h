@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* timer.h: an array heap of timers, keyed by time and then by order of starting.
  *
- * A heap owns its array, never the timers in it: a `bide_timer` is embedded in the operation or scope
- * that it belongs to and must be stopped before that is freed. All times are nanoseconds of the
- * host's clock (bide__now_ns). */
+ * A heap owns its array, never the timers in it: a `bide_timer` is embedded in the operation or
+ * scope that it belongs to and must be stopped before that is freed. All times are nanoseconds of
+ * the host's clock (bide__now_ns). */
 #ifndef BIDE_CORE_TIMER_H
 #define BIDE_CORE_TIMER_H
 
@@ -47,8 +47,8 @@ void bide__heap_fini(bide_host *h, bide_heap *heap);
 /* Seconds from Lua to a deadline on the host's clock; saturates at BIDE_NEVER. s >= 0, not NaN. */
 uint64_t bide__deadline_ns(uint64_t now, double s);
 
-/* An operation's timer with a callback, for I/O (connect timeouts, idle limits): fires after a poll,
- * before the tasks that this poll woke run. The callback runs no Lua. */
+/* An operation's timer with a callback, for I/O (connect timeouts, idle limits): fires after a
+ * poll, before the tasks that this poll woke run. The callback runs no Lua. */
 typedef struct bide_alarm {
   bide_timer timer;
   void (*fire)(struct bide_alarm *a);

@@ -38,6 +38,11 @@ struct bide_waitops {
   void (*abort)(bide_wait *w, int status);
   /* Optional: writes what is waited for ("connect 10.0.0.1:5432") to buf; NULL: `op` says it. */
   void (*describe)(const bide_wait *w, char *buf, size_t size);
+  /* Optional: foreign code has dropped the stack of the task (a stock coroutine.close), so that the
+   * continuation will never run; the wait was woken. Frees what the continuation would have freed.
+   */
+  void (*drop)(bide_wait *w);
+  unsigned char inner; /* waits for tasks only: a deadlock is raised in theirs, not in this one */
 };
 
 struct bide_wait {
@@ -56,8 +61,8 @@ struct bide_wait {
  * If `w` was woken already (by the caller, between begin and suspend), continues at once. */
 int bide__suspend(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops, bide_kwait k);
 
-/* Initialises `w` for the running task. bide__suspend does it as well unless `w->task` is set; an op
- * that may be woken before bide__suspend calls this first. */
+/* Initialises `w` for the running task. bide__suspend does it as well unless `w->task` is set; an
+ * op that may be woken before bide__suspend calls this first. */
 void bide__wait_init(bide_host *h, bide_wait *w, const bide_waitops *ops);
 
 /* Wakes the task behind `w`: it becomes ready, FIFO. Exactly once per wait; callable from loop
@@ -75,6 +80,10 @@ int bide__refuse(lua_State *L, bide_host *h);
 /* Ends a wait that came back with a negative status by raising the error that belongs to it:
  * UV_ECANCELED is the task's own cancellation, BIDE_EDEADLK a deadlock, others as they are. */
 int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op);
+
+/* The private mark of a waiting thread: on top of its stack while it waits. */
+void bide__push_sentinel(lua_State *L);
+int bide__is_waiting(lua_State *co);
 
 /* Continues in `k` at once, as a wait that never suspended: for what has completed already. Counts
  * towards the 128 completed awaits in a row after which others run. */

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* combine.c: await of several, gather, settle, race, any; timeout, shield, group, deadline, extend.
+ *
+ * List forms copy the items into a table of their own (index 1 of the stack once begun); string
+ * keys go to a table of keys, so that the join sees 1…n. */
+#include "bindings.h"
+#include "core/await.h"
+#include "core/body.h"
+#include "core/error.h"
+#include "core/join.h"
+
+#include <math.h>
+
+enum { ITEMS = 1, KEYS = 2 }; /* KEYS: table index → key, or nil when there are none */
+
+/* ---- collecting items ---- */
+
+static int is_item(lua_State *L, bide_host *h, int idx) {
+  return lua_isfunction(L, idx) || bide__tofuture(L, h, idx) != NULL;
+}
+
+static int item_error(lua_State *L, int arg, const char *key) {
+  const char *found = luaL_typename(L, -1);
+  if (luaL_getmetafield(L, -1, "__name") == LUA_TSTRING) found = lua_tostring(L, -1);
+  return luaL_argerror(L, arg,
+                       lua_pushfstring(L, "%s%sfuture, task or function expected, got %s", key,
+                                       *key ? ": " : "", found));
+}
+
+/* The arguments as items: stack becomes (items, nil). Returns how many. */
+static uint32_t collect_args(lua_State *L, bide_host *h) {
+  int i, n = lua_gettop(L);
+  for (i = 1; i <= n; i++)
+    if (!is_item(L, h, i)) {
+      lua_pushvalue(L, i);
+      item_error(L, i, "");
+    }
+  lua_createtable(L, n, 0);
+  lua_insert(L, ITEMS);
+  for (i = n; i >= 1; i--) lua_rawseti(L, ITEMS, i);
+  lua_pushnil(L);
+  return (uint32_t)n;
+}
+
+/* Looks at every pair of the list at 1: counts the positions, collects the other keys (at 2). */
+static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
+  lua_Integer count = 0, k, extra = 0;
+  *max = 0;
+  lua_pushnil(L); /* KEYS, made on demand */
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    if (lua_isinteger(L, -2) && (k = lua_tointeger(L, -2)) > 0) {
+      if (!is_item(L, h, -1)) item_error(L, 1, lua_pushfstring(L, "item %I", (LUAI_UACINT)k));
+      count++;
+      if (k > *max) *max = k;
+    } else if (lua_type(L, -2) == LUA_TSTRING) {
+      if (!is_item(L, h, -1)) {
+        const char *key = lua_tostring(L, -2);
+        item_error(L, 1, key);
+      }
+      if (lua_isnil(L, KEYS)) {
+        lua_newtable(L);
+        lua_replace(L, KEYS);
+      }
+      lua_pushvalue(L, -2);
+      lua_rawseti(L, KEYS, ++extra);
+    } else {
+      luaL_argerror(
+          L, 1, lua_pushfstring(L, "keys must be 1…n or strings, got a %s", luaL_typename(L, -2)));
+    }
+    lua_pop(L, 1);
+  }
+  if (count != *max)
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "a list with a hole (%I items, the last at %I)",
+                                  (LUAI_UACINT)count, (LUAI_UACINT)*max));
+  return extra;
+}
+
+/* The list at 1 as items: stack becomes (items, keys or nil). Returns how many; *listed: of them at
+ * positions. */
+static uint32_t collect_list(lua_State *L, bide_host *h, uint32_t *listed) {
+  lua_Integer max, extra, i;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  extra = scan(L, h, &max);
+  if (max + extra > 0x7ffffff) luaL_argerror(L, 1, "too many items");
+  lua_createtable(L, (int)(max + extra), 0);
+  for (i = 1; i <= max; i++) {
+    lua_rawgeti(L, 1, i);
+    lua_rawseti(L, -2, i);
+  }
+  for (i = 1; i <= extra; i++) {
+    lua_rawgeti(L, KEYS, i);
+    lua_rawget(L, 1);
+    lua_rawseti(L, -2, max + i);
+  }
+  lua_replace(L, ITEMS);
+  lua_settop(L, KEYS);
+  *listed = (uint32_t)max;
+  return (uint32_t)(max + extra);
+}
+
+/* ---- results ---- */
+
+/* Pushes the error of item i; the errors of other failed items become its details. */
+static void push_first_error(lua_State *L, bide_host *h, const bide_join *j, uint32_t i) {
+  uint32_t k, n = 0;
+  int err;
+  lua_rawgeti(L, ITEMS, (lua_Integer)i);
+  bide__push_error(L, h, -1);
+  if (j->errors <= 1) return;
+  err = lua_gettop(L);
+  bide__details(L, h, err, 1);
+  lua_newtable(L);
+  for (k = 1; k <= j->n; k++) {
+    if (k == i || !j->at[k - 1].owned || j->at[k - 1].fut->state != BIDE_FAILED) continue;
+    lua_rawgeti(L, ITEMS, (lua_Integer)k);
+    bide__push_error(L, h, -1);
+    lua_remove(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)++n);
+  }
+  lua_setfield(L, -2, "others");
+  lua_settop(L, err);
+}
+
+/* Takes what the continuation needs out of the join and frees it; raises what is to be raised. */
+static int raise_join(lua_State *L, bide_host *h, bide_join *j, int status, const char *op) {
+  uint32_t first = j->decided ? j->first : 0;
+  if (status < 0) {
+    bide__join_free(j);
+    return bide__raise_status(L, h, status, op);
+  }
+  push_first_error(L, h, j, first);
+  bide__join_free(j);
+  return lua_error(L);
+}
+
+static int k_gather_args(lua_State *L, bide_host *h, bide_wait *w) {
+  bide_join *j = bide__join_of(w);
+  uint32_t i, n = j->n;
+  if (w->status < 0 || j->decided) return raise_join(L, h, j, w->status, "gather");
+  bide__join_free(j);
+  luaL_checkstack(L, (int)n + 4, "too many results");
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    bide__push_first(L, lua_gettop(L));
+    lua_remove(L, -2);
+  }
+  return (int)n;
+}
+
+/* Moves the results at n+1… of the table on top to their keys and sets n. */
+static void name_results(lua_State *L, uint32_t listed, uint32_t n) {
+  uint32_t i;
+  for (i = listed + 1; i <= n; i++) {
+    lua_rawgeti(L, KEYS, (lua_Integer)(i - listed));
+    lua_rawgeti(L, -2, (lua_Integer)i);
+    lua_pushnil(L);
+    lua_rawseti(L, -4, (lua_Integer)i);
+    lua_rawset(L, -3);
+  }
+  lua_pushinteger(L, (lua_Integer)listed);
+  lua_setfield(L, -2, "n");
+}
+
+static uint32_t listed_of(lua_State *L, uint32_t n) {
+  return lua_istable(L, KEYS) ? n - (uint32_t)lua_rawlen(L, KEYS) : n;
+}
+
+static int k_gather_list(lua_State *L, bide_host *h, bide_wait *w) {
+  bide_join *j = bide__join_of(w);
+  uint32_t i, n = j->n;
+  if (w->status < 0 || j->decided) return raise_join(L, h, j, w->status, "gather");
+  bide__join_free(j);
+  for (i = 1; i <= n; i++) { /* the items give way to their results in place */
+    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    bide__push_first(L, -1);
+    lua_rawseti(L, ITEMS, (lua_Integer)i);
+    lua_pop(L, 1);
+  }
+  lua_pushvalue(L, ITEMS);
+  name_results(L, listed_of(L, n), n);
+  return 1;
+}
+
+/* ---- gather ---- */
+
+static int empty_list(lua_State *L) {
+  lua_createtable(L, 0, 1);
+  lua_pushinteger(L, 0);
+  lua_setfield(L, -2, "n");
+  return 1;
+}
+
+static int gather_list(lua_State *L, bide_host *h) {
+  uint32_t listed, n = collect_list(L, h, &listed);
+  if (bide__checkpoint(L, h, "gather")) return bide__refuse(L, h);
+  if (n == 0) return empty_list(L);
+  return bide__join(L, h, ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_list);
+}
+
+static int gather_args(lua_State *L, bide_host *h) {
+  uint32_t n = collect_args(L, h);
+  if (bide__checkpoint(L, h, "gather")) return bide__refuse(L, h);
+  if (n == 0) return 0;
+  return bide__join(L, h, ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_args);
+}
+
+static int l_gather(lua_State *L) {
+  bide_host *h = bide__host(L);
+  return lua_gettop(L) == 1 && lua_istable(L, 1) ? gather_list(L, h) : gather_args(L, h);
+}
+
+static int l_await(lua_State *L) {
+  bide_host *h = bide__host(L);
+  int i, n = lua_gettop(L);
+  for (i = 1; i <= n || i == 1; i++)
+    if (!bide__tofuture(L, h, i)) bide__type_error(L, i, "task or future");
+  if (n == 1) return bide__await(L, h, bide__tofuture(L, h, 1));
+  return gather_args(L, h);
+}
+
+/* ---- settle ---- */
+
+static void push_entry(lua_State *L, bide_host *h, const bide_future *f) {
+  int item = lua_gettop(L), n, i;
+  if (f->state == BIDE_DONE) {
+    n = bide__push_results(L, h, item);
+    lua_createtable(L, n, 2);
+    lua_insert(L, -(n + 1));
+    for (i = n; i >= 1; i--) lua_rawseti(L, -(i + 1), i);
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
+    lua_pushboolean(L, 1);
+  } else {
+    lua_createtable(L, 0, 2);
+    bide__push_error(L, h, item);
+    lua_setfield(L, -2, "err");
+    lua_pushboolean(L, 0);
+  }
+  lua_setfield(L, -2, "ok");
+  lua_replace(L, item);
+  lua_settop(L, item);
+}
+
+static int k_settle(lua_State *L, bide_host *h, bide_wait *w) {
+  bide_join *j = bide__join_of(w);
+  uint32_t i, n = j->n;
+  int status = w->status;
+  bide__join_free(j);
+  if (status < 0) return bide__raise_status(L, h, status, "settle");
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    push_entry(L, h, lua_touserdata(L, -1));
+    lua_rawseti(L, ITEMS, (lua_Integer)i);
+  }
+  lua_pushvalue(L, ITEMS);
+  name_results(L, listed_of(L, n), n);
+  return 1;
+}
+
+static int l_settle(lua_State *L) {
+  bide_host *h = bide__host(L);
+  uint32_t listed, n = collect_list(L, h, &listed);
+  if (bide__checkpoint(L, h, "settle")) return bide__refuse(L, h);
+  if (n == 0) return empty_list(L);
+  return bide__join(L, h, ITEMS, n, BIDE_JOIN_ALL, &bide__settle_ops, k_settle);
+}
+
+/* unwrap(entry): the values of an entry of settle, or its error. */
+static int l_unwrap(lua_State *L) {
+  lua_Integer i, n;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  if (lua_getfield(L, 1, "ok") != LUA_TBOOLEAN) luaL_argerror(L, 1, "an entry of settle expected");
+  if (!lua_toboolean(L, -1)) {
+    lua_getfield(L, 1, "err");
+    return lua_error(L);
+  }
+  lua_getfield(L, 1, "n");
+  n = lua_tointeger(L, -1);
+  lua_settop(L, 1);
+  if (n < 0 || n > 1000000) luaL_argerror(L, 1, "an entry of settle expected");
+  luaL_checkstack(L, (int)n, "too many results");
+  for (i = 1; i <= n; i++) lua_rawgeti(L, 1, i);
+  return (int)n;
+}
+
+/* ---- race, any ---- */
+
+static int k_race(lua_State *L, bide_host *h, bide_wait *w) {
+  bide_join *j = bide__join_of(w);
+  uint32_t first = j->first;
+  int status = w->status;
+  bide__join_free(j);
+  if (status < 0) return bide__raise_status(L, h, status, "race");
+  lua_rawgeti(L, ITEMS, (lua_Integer)first);
+  return bide__push_results(L, h, lua_gettop(L));
+}
+
+static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
+  bide_join *j = bide__join_of(w);
+  uint32_t i, first = j->decided ? j->first : 0, n = j->n;
+  int status = w->status;
+  bide__join_free(j);
+  if (status < 0) return bide__raise_status(L, h, status, "any");
+  if (first) {
+    lua_rawgeti(L, ITEMS, (lua_Integer)first);
+    return bide__push_results(L, h, lua_gettop(L));
+  }
+  bide__error_push(L, h, "EALLFAILED", "any", "all %d failed", (int)n);
+  lua_createtable(L, (int)n, 0);
+  for (i = 1; i <= n; i++) {
+    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    bide__push_error(L, h, -1);
+    lua_remove(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)i);
+  }
+  lua_setfield(L, -2, "errors");
+  return lua_error(L);
+}
+
+static int first_of(lua_State *L, const char *name, int policy, const bide_waitops *ops,
+                    bide_kwait k) {
+  bide_host *h = bide__host(L);
+  uint32_t listed, n = collect_list(L, h, &listed);
+  if (n == 0) return luaL_argerror(L, 1, "the list is empty");
+  if (bide__checkpoint(L, h, name)) return bide__refuse(L, h);
+  return bide__join(L, h, ITEMS, n, policy, ops, k);
+}
+
+static int l_race(lua_State *L) {
+  return first_of(L, "race", BIDE_JOIN_FIRST, &bide__race_ops, k_race);
+}
+
+static int l_any(lua_State *L) {
+  return first_of(L, "any", BIDE_JOIN_SUCCESS, &bide__any_ops, k_any);
+}
+
+/* ---- scopes ---- */
+
+/* timeout(s, awaitable) runs this as its body. */
+static int l_await_one(lua_State *L) {
+  bide_host *h = bide__host(L);
+  return bide__await(L, h, bide__tofuture(L, h, 1));
+}
+
+static int l_timeout(lua_State *L) {
+  bide_host *h = bide__host(L);
+  double s = bide__check_seconds(L, 1);
+  if (bide__tofuture(L, h, 2)) {
+    if (lua_gettop(L) > 2) luaL_argerror(L, 3, "no arguments expected after a task or future");
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushcclosure(L, l_await_one, 1);
+    lua_insert(L, 2);
+  } else {
+    bide__check_callable(L, 2);
+  }
+  return bide__timeout(L, h, s);
+}
+
+static int l_shield(lua_State *L) {
+  bide__check_callable(L, 1);
+  return bide__shield(L, bide__host(L));
+}
+
+static int l_group(lua_State *L) {
+  bide__check_callable(L, 1);
+  return bide__group(L, bide__host(L));
+}
+
+static int m_group_spawn(lua_State *L) {
+  bide__check_callable(L, 2);
+  return bide__group_spawn(L, bide__host(L));
+}
+
+static int m_group_cancel(lua_State *L) {
+  return bide__group_cancel(L, bide__host(L));
+}
+
+static bide_scope *deadline_scope(bide_host *h) {
+  return h->current ? bide__nearest_deadline(h) : NULL;
+}
+
+static int l_deadline(lua_State *L) {
+  bide_host *h = bide__host(L);
+  bide_scope *s = deadline_scope(h);
+  uint64_t when, now = bide__now_ns(h);
+  if (!s) return lua_pushnil(L), 1;
+  when = bide__heap_when(&h->deadlines, &s->deadline);
+  if (when == BIDE_NEVER) lua_pushnumber(L, (lua_Number)HUGE_VAL);
+  else lua_pushnumber(L, when > now ? (lua_Number)(when - now) / 1e9 : 0.0);
+  return 1;
+}
+
+static int l_extend(lua_State *L) {
+  bide_host *h = bide__host(L);
+  double by = bide__check_seconds(L, 1);
+  bide_scope *s = deadline_scope(h);
+  uint64_t when;
+  if (!s) return bide__error(L, h, "EINVAL", "extend", "no deadline holds here");
+  when = bide__heap_when(&h->deadlines, &s->deadline);
+  if (when != BIDE_NEVER) bide__heap_move(&h->deadlines, &s->deadline, bide__deadline_ns(when, by));
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"await", l_await}, {"gather", l_gather},     {"settle", l_settle},   {"unwrap", l_unwrap},
+    {"race", l_race},   {"any", l_any},           {"timeout", l_timeout}, {"shield", l_shield},
+    {"group", l_group}, {"deadline", l_deadline}, {"extend", l_extend},   {NULL, NULL},
+};
+
+static const luaL_Reg group_methods[] = {
+    {"spawn", m_group_spawn}, {"cancel", m_group_cancel}, {NULL, NULL}};
+
+void bide__open_combine(lua_State *L, int host) {
+  bide__add_lib(L, host, functions);
+  bide__new_metatable(L, host, "bide.Group", group_methods, NULL);
+  bide__group_open(L, lua_touserdata(L, host));
+}

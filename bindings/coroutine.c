@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* coroutine.c: bide's own resume, wrap, close, yield, status, isyieldable, running.
+ *
+ * Outside a task they do what Lua's do. Inside one, a coroutine that waits passes the wait
+ * outwards: its resumer sees the sentinel on top of its stack, yields in turn, and continues it
+ * when the task is woken. While it waits it is `normal` to everybody else. A wait d coroutines deep
+ * costs d resumes.
+ *
+ * A scope (timeout, group, shield) that was entered inside a coroutine must be left before the
+ * coroutine yields to its resumer: yield refuses; what foreign code does all the same is unwound.
+ */
+#include "bindings.h"
+#include "core/error.h"
+
+#include <lualib.h>
+
+enum { CLOSE_DEPTH_MAX = 150 }; /* Lua 5.4.4 itself crashes on deep chains of close */
+
+static lua_State *check_co(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  if (!co) bide__type_error(L, 1, "coroutine");
+  return co;
+}
+
+/* ---- resume ---- */
+
+enum { R_WAITS = -2, R_ERROR = -1 };
+
+/* Moves the outcome of a resume to L. Returns the count of results, R_ERROR with the error on top,
+ * or R_WAITS. */
+static int outcome(lua_State *L, lua_State *co, int status, int nres) {
+  if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
+    if (status == LUA_YIELD && bide__is_waiting(co)) return R_WAITS;
+    if (!lua_checkstack(L, nres + 1)) {
+      lua_pop(co, nres);
+      lua_pushliteral(L, "too many results to resume");
+      return R_ERROR;
+    }
+    lua_xmove(co, L, nres);
+    return nres;
+  }
+  lua_xmove(co, L, 1);
+  return R_ERROR;
+}
+
+/* Resumes `co` from L with what is on its stack. `scope`: the task's scope when it was first
+ * resumed. */
+static int resume_in(lua_State *L, bide_host *h, lua_State *co, int narg, bide_scope *scope) {
+  bide_task *t = h->current;
+  lua_State *top = h->top;
+  bide_scope *base = h->co_base;
+  int nres = 0, status, r;
+  if (L == top && lua_isyieldable(L)) h->top = co;
+  h->co_base = scope;
+  status = lua_resume(co, L, narg, &nres);
+  h->top = top;
+  h->co_base = base;
+  r = outcome(L, co, status, nres);
+  if (r != R_WAITS && t && h->current == t && t->scope != scope) bide__scope_unwind(h, t, scope);
+  return r;
+}
+
+static int first_resume(lua_State *L, bide_host *h, lua_State *co, int narg) {
+  if (BIDE_UNLIKELY(bide__is_waiting(co))) {
+    lua_pushliteral(L, "cannot resume non-suspended coroutine");
+    return R_ERROR;
+  }
+  if (BIDE_UNLIKELY(!lua_checkstack(co, narg))) {
+    lua_pushliteral(L, "too many arguments to resume");
+    return R_ERROR;
+  }
+  lua_xmove(L, co, narg);
+  return resume_in(L, h, co, narg, h->current ? h->current->scope : NULL);
+}
+
+static int wait_on(lua_State *L, lua_KContext ctx, lua_KFunction k) {
+  bide__push_sentinel(L);
+  return lua_yieldk(L, 1, ctx, k);
+}
+
+/* The task goes on: so does `co`. The scope was kept as the context of the continuation. */
+static int go_on(lua_State *L, bide_host *h, lua_State *co, lua_KContext ctx) {
+  if (lua_status(co) == LUA_YIELD && bide__is_waiting(co)) lua_pop(co, 1);
+  return resume_in(L, h, co, 0, (bide_scope *)ctx);
+}
+
+static int resumed(lua_State *L, int r) {
+  if (r == R_ERROR) {
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
+  }
+  lua_pushboolean(L, 1);
+  lua_insert(L, -(r + 1));
+  return r + 1;
+}
+
+static int k_resume(lua_State *L, int status, lua_KContext ctx) {
+  bide_host *h = bide__host(L);
+  int r;
+  (void)status;
+  if (!h->delivering) return wait_on(L, ctx, k_resume);
+  h->top = L;
+  r = go_on(L, h, lua_tothread(L, 1), ctx);
+  return r == R_WAITS ? wait_on(L, ctx, k_resume) : resumed(L, r);
+}
+
+static int l_resume(lua_State *L) {
+  bide_host *h = bide__host(L);
+  lua_State *co = check_co(L);
+  bide_scope *scope = h->current ? h->current->scope : NULL;
+  int r = first_resume(L, h, co, lua_gettop(L) - 1);
+  return r == R_WAITS ? wait_on(L, (lua_KContext)scope, k_resume) : resumed(L, r);
+}
+
+/* ---- wrap ---- */
+
+static int wrapped(lua_State *L, lua_State *co, int r) {
+  int status;
+  if (BIDE_LIKELY(r >= 0)) return r;
+  status = lua_status(co);
+  if (status != LUA_OK && status != LUA_YIELD) { /* an error in the coroutine: close it */
+    status = bide_closethread(co, L);
+    if (status != LUA_OK) {
+      lua_pop(L, 1);
+      lua_xmove(co, L, 1);
+    }
+  }
+  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+static int k_wrap(lua_State *L, int status, lua_KContext ctx) {
+  bide_host *h = bide__host(L);
+  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  int r;
+  (void)status;
+  if (!h->delivering) return wait_on(L, ctx, k_wrap);
+  h->top = L;
+  r = go_on(L, h, co, ctx);
+  return r == R_WAITS ? wait_on(L, ctx, k_wrap) : wrapped(L, co, r);
+}
+
+static int l_wrap_call(lua_State *L) {
+  bide_host *h = bide__host(L);
+  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  bide_scope *scope = h->current ? h->current->scope : NULL;
+  int r = first_resume(L, h, co, lua_gettop(L));
+  return r == R_WAITS ? wait_on(L, (lua_KContext)scope, k_wrap) : wrapped(L, co, r);
+}
+
+static int l_wrap(lua_State *L) {
+  lua_State *co;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  lua_pushcclosure(L, l_wrap_call, 2);
+  return 1;
+}
+
+/* ---- yield ---- */
+
+static int l_yield(lua_State *L) {
+  bide_host *h = bide__host(L);
+  bide_task *t = h->current;
+  if (t && L == t->L)
+    return luaL_error(L, "attempt to yield from outside a coroutine (a task waits with bide's "
+                         "functions; bide.sleep(0) lets others run)");
+  if (t && L == h->top && h->co_base && t->scope != h->co_base)
+    return luaL_error(L,
+                      "attempt to yield across a bide.timeout, bide.shield or bide.group that the "
+                      "coroutine is inside of");
+  return lua_yield(L, lua_gettop(L));
+}
+
+static int l_isyieldable(lua_State *L) {
+  const bide_host *h = bide__host(L);
+  lua_State *co = lua_isnone(L, 1) ? L : check_co(L);
+  lua_pushboolean(L, lua_isyieldable(co) && !(h->current && co == h->current->L));
+  return 1;
+}
+
+/* ---- status, close, running ---- */
+
+enum { CO_RUN, CO_DEAD, CO_SUSPENDED, CO_NORMAL };
+static const char *const status_names[] = {"running", "dead", "suspended", "normal"};
+
+static int co_status(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  if (L == co) return CO_RUN;
+  if (bide__is_waiting(co)) return CO_NORMAL;
+  switch (lua_status(co)) {
+  case LUA_YIELD: return CO_SUSPENDED;
+  case LUA_OK:
+    if (lua_getstack(co, 0, &ar)) return CO_NORMAL;
+    return lua_gettop(co) == 0 ? CO_DEAD : CO_SUSPENDED;
+  default: return CO_DEAD;
+  }
+}
+
+static int l_status(lua_State *L) {
+  lua_pushstring(L, status_names[co_status(L, check_co(L))]);
+  return 1;
+}
+
+static int l_close(lua_State *L) {
+  bide_host *h = bide__host(L);
+  lua_State *co = check_co(L);
+  int status = co_status(L, co);
+  if (status != CO_DEAD && status != CO_SUSPENDED)
+    return luaL_error(L, "cannot close a %s coroutine", status_names[status]);
+  if (h->close_depth >= CLOSE_DEPTH_MAX) return luaL_error(L, "C stack overflow");
+  h->close_depth++;
+  status = bide_closethread(co, L);
+  h->close_depth--;
+  if (status == LUA_OK) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushboolean(L, 0);
+  lua_xmove(co, L, 1);
+  return 2;
+}
+
+static int l_running(lua_State *L) {
+  bide_host *h = bide__host(L);
+  int ismain = lua_pushthread(L);
+  if (h->current && L == h->current->L) h->current->fut.flags |= BIDE_TF_SEEN;
+  lua_pushboolean(L, ismain);
+  return 2;
+}
+
+static const luaL_Reg functions[] = {
+    {"resume", l_resume},           {"wrap", l_wrap},     {"yield", l_yield},
+    {"isyieldable", l_isyieldable}, {"status", l_status}, {"close", l_close},
+    {"running", l_running},         {NULL, NULL},
+};
+
+/* Puts them into the coroutine table, if the state has one, and into the field `coroutine`. */
+void bide__open_coroutine(lua_State *L, int host) {
+  bide__new_lib(L, host, functions);
+  lua_setfield(L, -2, "coroutine");
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_COLIBNAME) == LUA_TTABLE) bide__add_lib(L, host, functions);
+  lua_pop(L, 2);
+}

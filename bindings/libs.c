@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* libs.c: the list of the libraries that are fields of the module: tcp, http, dns… Each is opened
+ * here, once per state. */
+#include "bindings.h"
+
+typedef struct lib {
+  const char *name;
+  void (*open)(lua_State *L, int host); /* pushes its table */
+} lib;
+
+static const lib libs[] = {
+    {NULL, NULL},
+};
+
+void bide__open_libs(lua_State *L, int host) {
+  const lib *l;
+  for (l = libs; l->name; l++) {
+    l->open(L, host);
+    lua_setfield(L, -2, l->name);
+  }
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* testing.c: the field `testing` of bide.core: the virtual clock and counts of what is left. The
+ * public face is bide.testing. */
+#include "bindings.h"
+
+/* virtual(on): switches the clock. Under the virtual one time stands still while anything is ready
+ * and jumps to the next event when nothing is. */
+static int l_virtual(lua_State *L) {
+  bide_host *h = bide__host(L);
+  int on = lua_toboolean(L, 1), was = h->virtual_clock;
+  if (h->timers.n || h->alarms.n || h->deadlines.n)
+    return luaL_error(L, "the clock can be switched only while nothing is timed");
+  h->vnow = bide__now_ns(h);
+  h->virtual_clock = (unsigned char)on;
+  h->quiet = 0;
+  lua_pushboolean(L, was);
+  return 1;
+}
+
+static void set_count(lua_State *L, const char *name, lua_Integer n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, name);
+}
+
+static void count_handle(uv_handle_t *handle, void *arg) {
+  (void)handle;
+  ++*(int *)arg;
+}
+
+/* counts(): what is alive: tasks, timers, deadlines, handles (the host's own four not counted),
+ * unseen failures, pooled threads. */
+static int l_counts(lua_State *L) {
+  bide_host *h = bide__host(L);
+  int handles = 0;
+  uv_walk(h->loop, count_handle, &handles);
+  lua_newtable(L);
+  set_count(L, "tasks", h->live_tasks);
+  set_count(L, "timers", h->timers.n);
+  set_count(L, "alarms", h->alarms.n);
+  set_count(L, "deadlines", h->deadlines.n);
+  set_count(L, "handles", handles - 4);
+  set_count(L, "requests", (lua_Integer)h->loop->active_reqs.count);
+  set_count(L, "threads", h->pool_n);
+  set_count(L, "unhandled", h->unhandled);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {{"virtual", l_virtual}, {"counts", l_counts}, {NULL, NULL}};
+
+void bide__open_testing(lua_State *L, int host) {
+  bide__new_lib(L, host, functions);
+  lua_setfield(L, -2, "testing");
+}

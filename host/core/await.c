@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* await.c: sleep and await. */
+#include "await.h"
+#include "error.h"
+#include "join.h"
+#include "sched.h"
+#include "trace.h"
+
+#include <stdio.h>
+
+enum { CHAIN_MAX = 64 };
+
+/* ---- sleep ---- */
+
+static bide_task *owner(bide_wait *w) {
+  return bide_container(w, bide_task, own);
+}
+
+static void abort_sleep(bide_wait *w, int status) {
+  bide_task *t = owner(w);
+  bide__heap_stop(&t->host->timers, &t->op.timer);
+  bide__wake(w, status);
+}
+
+static void describe_sleep(const bide_wait *w, char *buf, size_t size) {
+  const bide_task *t = w->task;
+  uint64_t when = bide__heap_when(&t->host->timers, &t->op.timer), now = bide__now_ns(t->host);
+  if (when == BIDE_NEVER) snprintf(buf, size, "sleep");
+  else snprintf(buf, size, "sleep (%.3f s left)", when > now ? (double)(when - now) / 1e9 : 0.0);
+}
+
+static const bide_waitops sleep_ops = {"sleep", abort_sleep, describe_sleep, NULL, 0};
+
+static int k_sleep(lua_State *L, bide_host *h, bide_wait *w) {
+  return w->status < 0 ? bide__raise_status(L, h, w->status, "sleep") : 0;
+}
+
+static void abort_never(bide_wait *w, int status) {
+  (void)w;
+  (void)status;
+}
+static const bide_waitops turn_ops = {"sleep", abort_never, NULL, NULL, 0};
+
+int bide__sleep(lua_State *L, bide_host *h, double s) {
+  bide_task *t = h->current;
+  if (bide__checkpoint(L, h, "sleep")) return bide__refuse(L, h);
+  bide__wait_init(h, &t->own, s > 0 ? &sleep_ops : &turn_ops);
+  if (s > 0) {
+    t->op.timer.pos = 0;
+    if (bide__heap_start(h, &h->timers, &t->op.timer, bide__deadline_ns(bide__now_ns(h), s)) != 0)
+      return luaL_error(L, "not enough memory");
+    return bide__suspend(L, h, &t->own, &sleep_ops, k_sleep);
+  }
+  /* Complete once everybody else had a turn: counts as complete from the start. */
+  h->fast = 127;
+  return bide__complete(L, h, &t->own, 0, k_sleep);
+}
+
+/* ---- await ---- */
+
+static void on_ended(bide_link *link) {
+  bide__wake(&bide_container(link, bide_task, op.await.link)->own, 0);
+}
+
+static void abort_await(bide_wait *w, int status) {
+  bide_task *t = owner(w);
+  bide__unlink(t->op.await.on, &t->op.await.link);
+  bide__wake(w, status);
+}
+
+static void describe_await(const bide_wait *w, char *buf, size_t size) {
+  const bide_task *t = w->task;
+  const bide_future *f = t->op.await.on;
+  char name[80];
+  if (f->kind == BIDE_IS_TASK) {
+    bide__site_text(t->host, ((const bide_task *)f)->site_name, name, sizeof name);
+    snprintf(buf, size, "await task %s", name);
+  } else {
+    snprintf(buf, size, "await future");
+  }
+}
+
+static const bide_waitops await_ops = {"await", abort_await, describe_await, NULL, 0};
+static const bide_waitops await_task_ops = {"await", abort_await, describe_await, NULL, 1};
+
+static int k_await(lua_State *L, bide_host *h, bide_wait *w) {
+  if (w->status < 0) return bide__raise_status(L, h, w->status, "await");
+  return bide__push_results(L, h, 1);
+}
+
+static int awaits(const bide_task *t) {
+  return t->wait == &t->own && (t->own.ops == &await_ops || t->own.ops == &await_task_ops);
+}
+
+int bide__await_cycle(const bide_host *h, const bide_future *f) {
+  int n;
+  for (n = 0; n < CHAIN_MAX && f->kind == BIDE_IS_TASK; n++) {
+    const bide_task *t = (const bide_task *)f;
+    if (t == h->current) return 1;
+    if (!awaits(t) || t->own.set) return 0;
+    f = t->op.await.on;
+  }
+  return 0;
+}
+
+int bide__await(lua_State *L, bide_host *h, bide_future *f) {
+  bide_task *t = h->current;
+  if (bide__checkpoint(L, h, "await")) return bide__refuse(L, h);
+  if (f->state != BIDE_PENDING) return bide__complete(L, h, &t->own, 0, k_await);
+  if (bide__await_cycle(h, f))
+    return bide__error(L, h, "EDEADLK", "await",
+                       f == &t->fut
+                           ? "a task cannot await itself"
+                           : "this await would close a cycle of tasks awaiting each other");
+  bide__wait_init(h, &t->own, &await_ops);
+  t->op.await.on = f;
+  bide__link(f, &t->op.await.link, on_ended);
+  return bide__suspend(L, h, &t->own, f->kind == BIDE_IS_TASK ? &await_task_ops : &await_ops,
+                       k_await);
+}
+
+const bide_task *bide__awaiter(const bide_task *t) {
+  const bide_link *link = t->fut.waiters ? t->fut.waiters->next : NULL;
+  if (!link) return NULL;
+  if (link->notify == on_ended) return bide_container(link, bide_task, op.await.link);
+  return bide__join_awaiter(link);
+}

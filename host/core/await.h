@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* await.h: the two waits that live in the task itself: for a time, for a future. No allocation. */
+#ifndef BIDE_CORE_AWAIT_H
+#define BIDE_CORE_AWAIT_H
+
+#include "host.h"
+
+/* bide.sleep: suspends for at least s seconds (0: until all that is ready and a poll have run). */
+int bide__sleep(lua_State *L, bide_host *h, double s);
+/* Waits for the future at index 1 and returns all its results or raises its error. */
+int bide__await(lua_State *L, bide_host *h, bide_future *f);
+/* Nonzero if the running task awaiting `f` would close a cycle (chains of up to 64 are looked at).
+ */
+int bide__await_cycle(const bide_host *h, const bide_future *f);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* host.c: making a host and taking it down. Teardown has one order, in bide__host_close. */
+#include "host.h"
+#include "error.h"
+#include "failure.h"
+#include "run.h"
+#include "sched.h"
+#include "trace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char host_key = 0; /* its address is the key in the registry */
+
+enum {
+  CLOSE_TURNS = 64,          /* turns a task may take to clean up in teardown */
+  CLOSE_INSTRUCTIONS = 1000, /* between two looks at the budget */
+  CLOSE_BUDGET = 20000       /* looks: twenty million instructions in all */
+};
+
+/* ---- memory ---- */
+
+void *bide__alloc(bide_host *h, size_t size) {
+  return h->alloc(h->alloc_ud, NULL, 0, size);
+}
+
+void *bide__realloc(bide_host *h, void *p, size_t osize, size_t nsize) {
+  return h->alloc(h->alloc_ud, p, p ? osize : 0, nsize);
+}
+
+void bide__free(bide_host *h, void *p, size_t size) {
+  if (p) h->alloc(h->alloc_ud, p, size, 0);
+}
+
+uint32_t bide__slot_peek(bide_host *h, bide_slots *s) {
+  uint32_t cap;
+  void *p;
+  if (s->nfree) return s->free[s->nfree - 1];
+  if (s->top < s->cap) return s->top + 1;
+  cap = s->cap ? s->cap * 2 : 32;
+  if (cap < s->cap) return 0;
+  p = bide__realloc(h, s->free, s->cap * sizeof *s->free, cap * sizeof *s->free);
+  if (!p) return 0;
+  s->free = p;
+  s->cap = cap;
+  return s->top + 1;
+}
+
+void bide__slot_take(bide_slots *s) {
+  if (s->nfree) s->nfree--;
+  else s->top++;
+}
+
+void bide__slot_give(bide_slots *s, uint32_t slot) {
+  s->free[s->nfree++] = slot;
+}
+
+static void slots_fini(bide_host *h, bide_slots *s) {
+  bide__free(h, s->free, s->cap * sizeof *s->free);
+  memset(s, 0, sizeof *s);
+}
+
+char *bide__read_buffer(bide_host *h) {
+  if (!h->read_buffer) h->read_buffer = bide__alloc(h, BIDE_READ_BUFFER);
+  return h->read_buffer;
+}
+
+uint64_t bide__now_ns(const bide_host *h) {
+  return h->virtual_clock ? h->vnow : uv_hrtime();
+}
+
+/* ---- tenants ---- */
+
+void bide__tenant_add(bide_host *h, bide_tenant *t) {
+  t->next = h->tenants.next;
+  t->prev = &h->tenants;
+  t->next->prev = t;
+  h->tenants.next = t;
+}
+
+void bide__tenant_remove(bide_tenant *t) {
+  if (!t->next) return;
+  t->next->prev = t->prev;
+  t->prev->next = t->next;
+  t->next = t->prev = NULL;
+}
+
+/* ---- open ---- */
+
+bide_host *bide__host_of(lua_State *L) {
+  bide_host *h;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
+  h = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return h;
+}
+
+static int new_table_ref(lua_State *L, const char *mode) {
+  lua_newtable(L);
+  if (mode) {
+    lua_newtable(L);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+  }
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static int l_host_gc(lua_State *L) {
+  bide__host_close(lua_touserdata(L, 1));
+  return 0;
+}
+
+static void open_tables(lua_State *L, bide_host *h) {
+  h->tasks_ref = new_table_ref(L, NULL);
+  h->threads_ref = new_table_ref(L, NULL);
+  h->reasons_ref = new_table_ref(L, NULL);
+  h->names_ref = new_table_ref(L, "k");
+  lua_pushboolean(L, 0);
+  h->scratch_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  h->unhandled_ref = LUA_NOREF;
+  bide__error_open(L, h);
+  bide__failure_open(L, h);
+}
+
+static void open_loop(lua_State *L, bide_host *h, uv_loop_t *loop) {
+  int rc;
+  h->loop = loop;
+  if (!loop) {
+    h->loop = bide__alloc(h, sizeof *h->loop);
+    if (!h->loop) luaL_error(L, "not enough memory");
+    if ((rc = uv_loop_init(h->loop)) != 0) {
+      bide__free(h, h->loop, sizeof *h->loop);
+      h->loop = NULL;
+      luaL_error(L, "bide: cannot make a loop: %s", bide__code_text(rc));
+    }
+    h->own_loop = 1;
+  }
+  if ((rc = bide__sched_open(h)) != 0)
+    luaL_error(L, "bide: cannot open the loop's handles: %s", bide__code_text(rc));
+  h->opened = 1;
+}
+
+bide_host *bide__host_open(lua_State *L, uv_loop_t *loop) {
+  bide_host *h;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &host_key);
+  if ((h = lua_touserdata(L, -1)) != NULL) return h;
+  lua_pop(L, 1);
+  h = lua_newuserdatauv(L, sizeof *h, 0);
+  memset(h, 0, sizeof *h);
+  h->alloc = lua_getallocf(L, &h->alloc_ud);
+  h->tenants.next = h->tenants.prev = &h->tenants;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  h->main = h->from = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_pushcfunction(L, l_host_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  lua_setmetatable(L, -2);
+  open_tables(L, h);
+  open_loop(L, h, loop);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &host_key);
+  return h;
+}
+
+/* ---- close ---- */
+
+/* In teardown no Lua code may run for ever: past the budget every instruction raises. */
+static void hook_budget(lua_State *L, lua_Debug *ar) {
+  bide_host *h = bide__host_of(L);
+  (void)ar;
+  if (++h->close_looks <= CLOSE_BUDGET) return;
+  lua_sethook(L, hook_budget, LUA_MASKCOUNT, 1);
+  luaL_error(L, "the host is closing");
+}
+
+static void bound_tasks(bide_host *h, bide_scope *root) {
+  bide_scope *s;
+  bide_task *t;
+  int count = h->close_looks > CLOSE_BUDGET ? 1 : CLOSE_INSTRUCTIONS;
+  for (s = root; s; s = bide__scope_walk(s, root, 1))
+    for (t = s->tasks; t; t = t->snext)
+      if (t->L) lua_sethook(t->L, hook_budget, LUA_MASKCOUNT, count);
+}
+
+/* Every task's waits end with ECANCELED, shields included, newest first; then they run to their
+ * ends. */
+static void end_tasks(bide_host *h) {
+  bide_scope *s, *root = h->runs ? &h->runs->root : NULL;
+  bide_task *t;
+  int turn;
+  while (root && root->parent) root = root->parent;
+  if (!root) return;
+  for (turn = 0; h->live_tasks && turn < CLOSE_TURNS * 2; turn++) {
+    if (turn == CLOSE_TURNS) h->close_looks = CLOSE_BUDGET;
+    bound_tasks(h, root);
+    for (s = root; s; s = bide__scope_walk(s, root, 1)) {
+      s->eff = 1;
+      for (t = s->tasks; t; t = t->snext) {
+        t->fut.flags |= BIDE_TF_CANCEL;
+        bide__task_interrupt(t, UV_ECANCELED);
+      }
+    }
+    if (!bide__sched_turn(h)) uv_run(h->loop, UV_RUN_NOWAIT);
+  }
+}
+
+static void close_tenants(bide_host *h) {
+  while (h->tenants.next != &h->tenants) {
+    bide_tenant *t = h->tenants.next;
+    bide__tenant_remove(t);
+    t->close(t);
+  }
+}
+
+static void close_loop(bide_host *h) {
+  if (h->opened) bide__sched_close(h);
+  while (h->closing_handles > 0) uv_run(h->loop, UV_RUN_ONCE);
+  if (!h->own_loop) return;
+  while (uv_loop_close(h->loop) == UV_EBUSY) uv_run(h->loop, UV_RUN_ONCE);
+  bide__free(h, h->loop, sizeof *h->loop);
+}
+
+void bide__host_close(bide_host *h) {
+  if (h->closed) return;
+  h->closed = 1;
+  if (!h->loop) return;
+  lua_checkstack(h->main, LUA_MINSTACK * 2);
+  h->from = h->main;
+  if (h->opened && !h->in_loop) end_tasks(h);
+  bide__report_lost(h, NULL);
+  close_tenants(h);
+  if (h->in_loop) return; /* lua_close inside a task (os.exit): the loop is in use further up */
+  close_loop(h);
+  h->dead = 1;
+  bide__heap_fini(h, &h->timers);
+  bide__heap_fini(h, &h->alarms);
+  bide__heap_fini(h, &h->deadlines);
+  bide__thread_pool_fini(h);
+  slots_fini(h, &h->task_slots);
+  slots_fini(h, &h->thread_slots);
+  slots_fini(h, &h->failure_slots);
+  bide__sites_fini(h);
+  bide__free(h, h->deadlock, h->deadlock_size);
+  bide__free(h, h->read_buffer, BIDE_READ_BUFFER);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* run.c: bide.run, at top level and inside a task. A run is C memory: at top level it lives as long
+ * as the call; inside a task the wait of that task holds it, or, when the stack of that task was
+ * dropped, its own last task. */
+#include "run.h"
+#include "error.h"
+#include "failure.h"
+#include "sched.h"
+#include "watch.h"
+
+#include <string.h>
+
+static void on_main_ended(bide_link *link) {
+  bide_run *r = bide_container(link, bide_run, link);
+  if (r->main->fut.state != BIDE_DONE) bide__scope_cancel(r->host, &r->root);
+}
+
+static void run_free(bide_run *r) {
+  bide_host *h = r->host;
+  bide__watchers_fini(r);
+  bide__scope_close(h, &r->daemons);
+  bide__scope_close(h, &r->root);
+  bide__free(h, r, sizeof *r);
+}
+
+static bide_run *run_new(lua_State *L, bide_host *h, bide_scope *parent, bide_task *owner) {
+  bide_run *r = bide__alloc(h, sizeof *r);
+  if (!r) {
+    luaL_error(L, "not enough memory");
+    return NULL;
+  }
+  memset(r, 0, sizeof *r);
+  r->host = h;
+  bide__scope_open(&r->root, parent, owner, BIDE_SCOPE_RUN, 0);
+  r->root.run = r;
+  bide__scope_open(&r->daemons, &r->root, NULL, BIDE_SCOPE_RUN, 0);
+  return r;
+}
+
+static void run_over(bide_run *r) {
+  r->over = 1;
+  if (r->abandoned) run_free(r);
+  else if (r->nested) bide__wake(&r->wait, r->wait.aborted ? r->abort_status : 0);
+  else uv_stop(r->host->loop);
+}
+
+void bide__run_task_ended(bide_run *r, bide_task *t) {
+  if (t->fut.flags & BIDE_TF_DAEMON) r->daemon_live--;
+  else r->live--;
+  if (r->live || r->held) return;
+  if (r->daemon_live) bide__scope_cancel(r->host, &r->daemons);
+  else run_over(r);
+}
+
+/* ---- inside a task ---- */
+
+static void abort_run(bide_wait *w, int status) {
+  bide_run *r = bide_container(w, bide_run, wait);
+  r->abort_status = status;
+  bide__scope_cancel_status(r->host, &r->root, status);
+}
+
+static void drop_run(bide_wait *w) {
+  bide_run *r = bide_container(w, bide_run, wait);
+  if (r->over) run_free(r);
+  else r->abandoned = 1;
+}
+
+static const bide_waitops run_ops = {"run", abort_run, NULL, drop_run, 1};
+
+static int finish(lua_State *L, bide_host *h, bide_run *r, int status) {
+  bide__report_lost(h, r);
+  run_free(r);
+  if (status < 0) return bide__raise_status(L, h, status, "run");
+  return bide__push_results(L, h, 1);
+}
+
+static int k_run(lua_State *L, bide_host *h, bide_wait *w) {
+  return finish(L, h, bide_container(w, bide_run, wait), w->status);
+}
+
+/* ---- at top level ---- */
+
+static void drive(lua_State *L, bide_host *h, bide_run *r) {
+  lua_State *from = h->from;
+  bide_run *outer = h->runs;
+  r->outer = outer;
+  h->runs = r;
+  h->from = L;
+  h->in_loop = 1;
+  while (!r->over) {
+    int alive;
+    bide__sched_prime(h);
+    alive = uv_run(h->loop, UV_RUN_DEFAULT);
+    if (!alive && !r->over && bide__deadlock(h) == 0) break;
+  }
+  h->in_loop = 0;
+  h->from = from;
+  h->runs = outer;
+}
+
+static void start_main(lua_State *L, bide_run *r, int nargs) {
+  bide_host *h = r->host;
+  r->main = bide__spawn(L, h, nargs, &r->root, 0);
+  bide__link(&r->main->fut, &r->link, on_main_ended);
+}
+
+static int protected_start(lua_State *L) {
+  bide_run *r = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  start_main(L, r, lua_gettop(L) - 1);
+  return 1;
+}
+
+static int run_top(lua_State *L, bide_host *h, int nargs) {
+  bide_run *r;
+  int status;
+  if (h->in_loop)
+    return bide__error(L, h, "EBUSY", "run", "the loop is running: not from a callback");
+  luaL_checkstack(L, LUA_MINSTACK + 40, NULL);
+  r = run_new(L, h, NULL, NULL);
+  lua_pushcfunction(L, protected_start);
+  lua_insert(L, 1);
+  lua_pushlightuserdata(L, r);
+  h->from = L;
+  status = lua_pcall(L, nargs + 2, 1, 0);
+  if (status != LUA_OK) {
+    run_free(r);
+    return lua_error(L);
+  }
+  drive(L, h, r);
+  if (!r->over) { /* an operation was aborted and never woke: a defect of that operation */
+    r->abandoned = 1;
+    return bide__error(L, h, "EDEADLK", "run", "the run cannot end: an operation does not return");
+  }
+  h->interrupted = r->interrupted;
+  return finish(L, h, r, 0);
+}
+
+int bide__run_call(lua_State *L, bide_host *h, int nargs) {
+  bide_run *r;
+  int status;
+  if (h->closed) return bide__error(L, h, "ECANCELED", "run", "the host is closing");
+  if (!h->current) return run_top(L, h, nargs);
+  if (bide__checkpoint(L, h, "run")) return bide__refuse(L, h);
+  r = run_new(L, h, h->current->scope, h->current);
+  r->nested = 1;
+  lua_pushcfunction(L, protected_start);
+  lua_insert(L, 1);
+  lua_pushlightuserdata(L, r);
+  status = lua_pcall(L, nargs + 2, 1, 0);
+  if (status != LUA_OK) {
+    run_free(r);
+    return lua_error(L);
+  }
+  return bide__suspend(L, h, &r->wait, &run_ops, k_run);
+}
+
+void bide__run_interrupt(bide_host *h) {
+  bide_run *r = h->runs;
+  if (!r) return;
+  r->interrupted = 1;
+  bide__scope_cancel(h, &r->root);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* sched.c: the ready queue and its place in the loop. One turn of the loop:
+ *
+ *   prepare   set the timer that bounds the poll; keep the idle handle while something is ready
+ *   poll      callbacks of I/O wake waits: tasks become ready
+ *   check     due sleeps wake, due alarms fire, `later` joins; a round; deadlines expire; more
+ * rounds
+ *
+ * Tasks run only here, so the order is the same whoever drives the loop. */
+#include "sched.h"
+#include "body.h"
+#include "failure.h"
+#include "run.h"
+#include "trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- queues ---- */
+
+void bide__queue_push(bide_queue *q, bide_task *t) {
+  t->next = NULL;
+  *q->tail = t;
+  q->tail = &t->next;
+  q->n++;
+}
+
+static bide_task *queue_pop(bide_queue *q) {
+  bide_task *t = q->head;
+  q->head = t->next;
+  if (!q->head) q->tail = &q->head;
+  q->n--;
+  return t;
+}
+
+static void queue_init(bide_queue *q) {
+  q->head = NULL;
+  q->tail = &q->head;
+  q->n = 0;
+}
+
+static void queue_append(bide_queue *q, bide_queue *from) {
+  if (!from->head) return;
+  *q->tail = from->head;
+  q->tail = from->tail;
+  q->n += from->n;
+  queue_init(from);
+}
+
+void bide__ready(bide_host *h, bide_task *t) {
+  bide__queue_push(&h->ready, t);
+}
+
+/* ---- a turn ---- */
+
+static void fire_timers(bide_host *h, uint64_t now) {
+  bide_timer *t;
+  while ((t = bide__heap_due(&h->timers, now)) != NULL)
+    bide__wake(&bide_container(t, bide_task, op.timer)->own, 0);
+  while ((t = bide__heap_due(&h->alarms, now)) != NULL) {
+    bide_alarm *a = bide_container(t, bide_alarm, timer);
+    a->fire(a);
+  }
+}
+
+/* What the body was waiting for, for the error's message. */
+static void note_what(bide_scope *s) {
+  bide_body *b = bide_container(s, bide_body, scope);
+  const bide_wait *w = s->owner->wait;
+  if (!w || w->set) return;
+  if (w->ops->describe) w->ops->describe(w, b->what, sizeof b->what);
+  else snprintf(b->what, sizeof b->what, "%s", w->ops->op);
+}
+
+/* A deadline set in this turn waits for a poll, so that what is ready already wins. */
+static void expire_deadlines(bide_host *h, uint64_t now) {
+  while (bide__heap_next(&h->deadlines) <= now && h->deadlines.n > 0) {
+    bide_scope *s = bide_container(h->deadlines.at[0].timer, bide_scope, deadline);
+    if (s->turn == h->turn || h->deadlines.at[0].when == BIDE_NEVER) return;
+    bide__heap_stop(&h->deadlines, &s->deadline);
+    s->expired = 1;
+    note_what(s);
+    bide__scope_cancel(h, s);
+  }
+}
+
+static int run_round(bide_host *h) {
+  uint32_t i, n = h->ready.n;
+  for (i = 0; i < n; i++) bide__task_step(h, queue_pop(&h->ready));
+  return (int)n;
+}
+
+static void drain(bide_host *h) {
+  uint64_t now = 0;
+  int steps = 0, timed = h->timers.n || h->alarms.n || h->deadlines.n;
+  if (timed) {
+    now = bide__now_ns(h);
+    fire_timers(h, now);
+  }
+  queue_append(&h->ready, &h->later);
+  if (h->ready.n) steps = run_round(h);
+  if (timed) expire_deadlines(h, now);
+  while (h->ready.n && steps < BIDE_STEPS) steps += run_round(h);
+  if (BIDE_UNLIKELY(h->lost || h->native_lost || h->report_now)) bide__report_lost(h, NULL);
+  h->turn++;
+}
+
+static void on_check(uv_check_t *handle) {
+  bide_host *h = handle->data;
+  drain(h);
+}
+
+static void on_idle(uv_idle_t *handle) {
+  (void)handle;
+}
+static void on_bound(uv_timer_t *handle) {
+  (void)handle;
+}
+
+static uint64_t next_event(const bide_host *h) {
+  uint64_t next = bide__heap_next(&h->timers), d = bide__heap_next(&h->deadlines);
+  uint64_t a = bide__heap_next(&h->alarms);
+  if (d < next) next = d;
+  return a < next ? a : next;
+}
+
+static void set_idle(bide_host *h, int on) {
+  if (on == h->idle_on) return;
+  h->idle_on = (unsigned char)on;
+  if (on) uv_idle_start(&h->idle, on_idle);
+  else uv_idle_stop(&h->idle);
+}
+
+/* Bounds the poll by the next event. The loop counts in milliseconds: round up, never busy-wait. */
+static void set_bound(bide_host *h, uint64_t next) {
+  uint64_t now, ms;
+  if (next == h->armed) return;
+  h->armed = next;
+  if (next == BIDE_NEVER) {
+    uv_timer_stop(&h->bound);
+    return;
+  }
+  now = bide__now_ns(h);
+  ms = next > now ? (next - now + 999999) / 1000000 : 0;
+  uv_update_time(h->loop);
+  uv_timer_start(&h->bound, on_bound, ms, 0);
+}
+
+/* With the virtual clock and nothing ready, time jumps to the next event: at once when only timers
+ * are left, after a poll of a millisecond in vain when there is I/O that might come first. */
+static int jump(bide_host *h, uint64_t next) {
+  if (h->ready.n || h->later.n || next == BIDE_NEVER) {
+    h->quiet = 0;
+    return 0;
+  }
+  if (uv_is_active((uv_handle_t *)&h->bound)) uv_timer_stop(&h->bound);
+  set_idle(h, 0);
+  if (!h->quiet && uv_loop_alive(h->loop)) {
+    h->quiet = 1;
+    uv_update_time(h->loop);
+    uv_timer_start(&h->bound, on_bound, 1, 0);
+    return 0;
+  }
+  h->quiet = 0;
+  if (next > h->vnow) h->vnow = next;
+  return 1;
+}
+
+/* A sleep(math.huge) has no time, but keeps the loop alive all the same. */
+static void keep_alive(bide_host *h) {
+  uv_timer_start(&h->bound, on_bound, (uint64_t)1 << 50, 0);
+  h->armed = BIDE_NEVER - 1;
+}
+
+static void on_prepare(uv_prepare_t *handle) {
+  bide_host *h = handle->data;
+  uint64_t next = next_event(h);
+  int busy = h->ready.n || h->later.n;
+  if (h->virtual_clock) {
+    set_idle(h, busy || jump(h, next));
+    return;
+  }
+  set_idle(h, busy);
+  if (next == BIDE_NEVER && (h->timers.n || h->alarms.n)) {
+    if (h->armed != BIDE_NEVER - 1) keep_alive(h);
+  } else {
+    set_bound(h, next);
+    /* It fired a moment too early, by the loop's coarse clock: once more. */
+    if (next != BIDE_NEVER && !busy && !uv_is_active((uv_handle_t *)&h->bound)) {
+      h->armed = BIDE_NEVER;
+      set_bound(h, next);
+    }
+  }
+}
+
+void bide__sched_prime(bide_host *h) {
+  on_prepare(&h->prepare);
+}
+
+/* ---- open and close ---- */
+
+int bide__sched_open(bide_host *h) {
+  int rc;
+  queue_init(&h->ready);
+  queue_init(&h->later);
+  h->armed = BIDE_NEVER;
+  if ((rc = uv_prepare_init(h->loop, &h->prepare)) || (rc = uv_check_init(h->loop, &h->check)) ||
+      (rc = uv_idle_init(h->loop, &h->idle)) || (rc = uv_timer_init(h->loop, &h->bound)))
+    return rc;
+  h->prepare.data = h->check.data = h->idle.data = h->bound.data = h;
+  uv_prepare_start(&h->prepare, on_prepare);
+  uv_check_start(&h->check, on_check);
+  uv_unref((uv_handle_t *)&h->prepare);
+  uv_unref((uv_handle_t *)&h->check);
+  return 0;
+}
+
+static void on_closed(uv_handle_t *handle) {
+  ((bide_host *)handle->data)->closing_handles--;
+}
+
+void bide__sched_close(bide_host *h) {
+  h->closing_handles += 4;
+  uv_close((uv_handle_t *)&h->prepare, on_closed);
+  uv_close((uv_handle_t *)&h->check, on_closed);
+  uv_close((uv_handle_t *)&h->idle, on_closed);
+  uv_close((uv_handle_t *)&h->bound, on_closed);
+}
+
+int bide__sched_turn(bide_host *h) {
+  drain(h);
+  return h->ready.n || h->later.n;
+}
+
+/* ---- deadlock ---- */
+
+static void note(bide_host *h, const bide_task *t, size_t *used) {
+  char name[80], where[80], what[128];
+  const bide_wait *w = t->wait;
+  size_t room = h->deadlock_size - *used;
+  int n;
+  if (w->ops->describe) w->ops->describe(w, what, sizeof what);
+  else snprintf(what, sizeof what, "%s", w->ops->op);
+  bide__site_text(h, t->site_name, name, sizeof name);
+  bide__site_text(h, bide__site_current(h, t->L), where, sizeof where);
+  n = snprintf(h->deadlock + *used, room, "\n  task %s waits in %s at %s", name, what, where);
+  *used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static int waiting(const bide_task *t) {
+  return t->wait && !t->wait->set && !t->wait->aborted;
+}
+
+/* A wait for another task or for children ends by theirs. */
+static int is_leaf(const bide_task *t) {
+  return !t->wait->ops->inner;
+}
+
+static bide_scope *outermost(bide_host *h) {
+  bide_scope *s = h->runs ? &h->runs->root : NULL;
+  while (s && s->parent) s = s->parent;
+  return s;
+}
+
+static void describe_all(bide_host *h, bide_scope *root) {
+  bide_scope *s;
+  bide_task *t;
+  size_t used = 0;
+  h->deadlock_size = 4096;
+  if (!h->deadlock) h->deadlock = bide__alloc(h, h->deadlock_size);
+  if (!h->deadlock) return;
+  h->deadlock[0] = '\0';
+  for (s = root; s; s = bide__scope_walk(s, root, 1))
+    for (t = s->tasks; t; t = t->snext)
+      if (waiting(t)) note(h, t, &used);
+}
+
+int bide__deadlock(bide_host *h) {
+  bide_scope *s, *root = outermost(h);
+  bide_task *t;
+  int pass, n = 0;
+  if (!root) return 0;
+  describe_all(h, root);
+  for (pass = 0; pass < 2 && n == 0; pass++)
+    for (s = root; s; s = bide__scope_walk(s, root, 1))
+      for (t = s->tasks; t; t = t->snext)
+        if (waiting(t) && (pass == 1 || is_leaf(t))) {
+          bide__task_interrupt(t, BIDE_EDEADLK);
+          n++;
+        }
+  return n;
+}

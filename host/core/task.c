@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: MIT */
+/* task.c: from spawn to end. `lua_resume` on a task stands here, in bide__task_step, and nowhere
+ * else.
+ *
+ * The stack of a task's thread: task_main at the bottom, called with (task, message handler,
+ * function, arguments…). The body runs under an inner pcall, so that its to-be-closed variables
+ * close, and may wait, while the task is still alive. */
+#include "error.h"
+#include "failure.h"
+#include "run.h"
+#include "sched.h"
+#include "trace.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { MAIN_TASK = 1, MAIN_HANDLER = 2, MAIN_ARGS = 3 };
+
+/* ---- the body ---- */
+
+/* The error leaves the task for good: keep its traceback, but not for a cancellation. */
+static int handler(lua_State *L) {
+  bide_host *h = bide__host_of(L);
+  if (!h || !h->current) return 1;
+  if (bide__error_is_own_cancel(L, h, 1)) return 1;
+  bide__traceback(L, h, L, h->current, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->scratch_ref);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static void body_failed(lua_State *L, bide_task *t) {
+  bide_host *h = t->host;
+  if (bide__task_refused(t) && bide__error_is_own_cancel(L, h, -1)) {
+    lua_getfield(L, -1, "reason");
+    lua_setiuservalue(L, MAIN_TASK, 1);
+    t->end_state = BIDE_CANCELLED;
+    return;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->scratch_ref);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->scratch_ref);
+  bide__failure_push(L, h, MAIN_TASK, t->scope->run, t);
+  lua_setiuservalue(L, MAIN_TASK, 1);
+  t->end_state = BIDE_FAILED;
+}
+
+static int k_main(lua_State *L, int status, lua_KContext ctx) {
+  bide_task *t = (bide_task *)ctx;
+  if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
+    bide__store_results(L, MAIN_TASK, &t->fut, lua_gettop(L) - MAIN_HANDLER);
+    t->end_state = BIDE_DONE;
+  } else {
+    body_failed(L, t);
+  }
+  return 0;
+}
+
+static int task_main(lua_State *L) {
+  bide_task *t = lua_touserdata(L, MAIN_TASK);
+  int status =
+      lua_pcallk(L, lua_gettop(L) - MAIN_ARGS, LUA_MULTRET, MAIN_HANDLER, (lua_KContext)t, k_main);
+  return k_main(L, status, (lua_KContext)t);
+}
+
+/* ---- threads ---- */
+
+/* Takes a thread from the pool or makes one; may raise. Anchored under its slot. */
+static bide_thread take_thread(lua_State *L, bide_host *h) {
+  bide_thread th;
+  if (BIDE_LIKELY(h->pool_n > 0)) return h->pool[--h->pool_n];
+  th.L = lua_newthread(L);
+  th.slot = bide__slot_peek(h, &h->thread_slots);
+  if (th.slot == 0) luaL_error(L, "not enough memory");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->threads_ref);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, th.slot);
+  lua_pop(L, 1);
+  bide__slot_take(&h->thread_slots);
+  return th;
+}
+
+static void drop_thread(bide_host *h, bide_thread th) {
+  lua_State *L = h->from;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->threads_ref);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, th.slot);
+  lua_pop(L, 1);
+  bide__slot_give(&h->thread_slots, th.slot);
+}
+
+static int pool_has_room(bide_host *h) {
+  uint32_t cap;
+  void *p;
+  if (h->pool_n < h->pool_cap) return 1;
+  if (h->pool_cap >= BIDE_THREAD_POOL_MAX) return 0;
+  cap = h->pool_cap ? h->pool_cap * 2 : 16;
+  p = bide__realloc(h, h->pool, h->pool_cap * sizeof *h->pool, cap * sizeof *h->pool);
+  if (!p) return 0;
+  h->pool = p;
+  h->pool_cap = cap;
+  return 1;
+}
+
+static void return_thread(bide_host *h, bide_thread th) {
+  if (pool_has_room(h)) {
+    if (lua_gethook(th.L)) lua_sethook(th.L, NULL, 0, 0);
+    lua_settop(th.L, 0);
+    h->pool[h->pool_n++] = th;
+  } else {
+    drop_thread(h, th);
+  }
+}
+
+static void give_thread(bide_host *h, bide_task *t, int clean) {
+  bide_thread th = {t->L, t->thread_slot};
+  if (!th.L) return;
+  t->L = NULL;
+  if (clean && !(t->fut.flags & BIDE_TF_SEEN)) return_thread(h, th);
+  else drop_thread(h, th);
+}
+
+void bide__thread_pool_fini(bide_host *h) {
+  bide__free(h, h->pool, h->pool_cap * sizeof *h->pool);
+  h->pool = NULL;
+  h->pool_n = h->pool_cap = 0;
+}
+
+/* Lays out the stack of `co` but for function and arguments. The task is at idx of L. */
+static void lay_out(lua_State *L, lua_State *co, int idx) {
+  lua_pushcfunction(co, task_main);
+  lua_pushvalue(L, idx);
+  lua_xmove(L, co, 1);
+  lua_pushcfunction(co, handler);
+}
+
+/* ---- spawn ---- */
+
+void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->tasks_ref);
+  lua_rawgeti(L, -1, t->slot);
+  lua_remove(L, -2);
+}
+
+/* Puts the task on top of the stack under the next free slot, which is taken only when the spawn is
+ * certain; may raise. */
+static void anchor(lua_State *L, bide_host *h, bide_task *t) {
+  t->slot = bide__slot_peek(h, &h->task_slots);
+  if (t->slot == 0) luaL_error(L, "not enough memory");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->tasks_ref);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+}
+
+/* stack: …, f, args, task. Moves function and arguments to a thread; may raise, holding nothing. */
+static void spawn_thread(lua_State *L, bide_host *h, bide_task *t, int nargs) {
+  int task = lua_gettop(L);
+  bide_thread th;
+  luaL_checkstack(L, nargs + 4, "too many arguments");
+  th = take_thread(L, h);
+  if (!lua_checkstack(th.L, nargs + 6)) {
+    return_thread(h, th);
+    luaL_error(L, "too many arguments");
+  }
+  t->L = th.L;
+  t->thread_slot = th.slot;
+  lay_out(L, th.L, task);
+  lua_insert(L, -(nargs + 2));
+  lua_xmove(L, th.L, nargs + 1);
+}
+
+static void inherit_locals(lua_State *L, bide_host *h, bide_task *t) {
+  bide__push_task(L, h, h->current);
+  lua_getiuservalue(L, -1, 1);
+  lua_remove(L, -2);
+  lua_setiuservalue(L, -2, 1);
+  t->fut.flags |= BIDE_TF_LOCALS;
+}
+
+bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags) {
+  int locals = h->current && (h->current->fut.flags & BIDE_TF_LOCALS);
+  uint32_t name = bide__site_function(L, h, -(nargs + 1));
+  bide_task *t = lua_newuserdatauv(L, sizeof *t, 1);
+  memset(t, 0, sizeof *t);
+  t->fut.kind = BIDE_IS_TASK;
+  t->fut.flags = (uint8_t)flags;
+  t->host = h;
+  t->site_name = name;
+  t->site_spawn = bide__site_caller(L, h);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_task_ref);
+  lua_setmetatable(L, -2);
+  anchor(L, h, t);
+  if (nargs > 0 || locals) {
+    spawn_thread(L, h, t, nargs);
+    if (locals) inherit_locals(L, h, t);
+  } else { /* the thread can wait until the first step */
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, 1);
+  }
+  bide__slot_take(&h->task_slots);
+  return t;
+}
+
+void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope) {
+  bide__scope_add_task(scope, t);
+  if (t->fut.flags & BIDE_TF_DAEMON) scope->run->daemon_live++;
+  else scope->run->live++;
+  h->live_tasks++;
+  bide__ready(h, t);
+}
+
+bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags) {
+  bide_task *t = bide__spawn_parked(L, h, nargs, flags);
+  bide__task_unpark(h, t, scope);
+  return t;
+}
+
+/* ---- steps ---- */
+
+static int take_protected(lua_State *L) {
+  bide_task *t = lua_touserdata(L, 1);
+  bide_thread th = take_thread(L, t->host);
+  t->L = th.L;
+  t->thread_slot = th.slot;
+  return 0;
+}
+
+/* First step of a task without arguments: its function waits in the user value. */
+static int start_thread(bide_host *h, bide_task *t) {
+  lua_State *L = h->from;
+  if (h->pool_n > 0) {
+    bide_thread th = h->pool[--h->pool_n];
+    t->L = th.L;
+    t->thread_slot = th.slot;
+  } else {
+    lua_pushcfunction(L, take_protected);
+    lua_pushlightuserdata(L, t);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+      lua_pop(L, 1);
+      return UV_ENOMEM;
+    }
+  }
+  bide__push_task(L, h, t);
+  lay_out(L, t->L, lua_gettop(L));
+  lua_getiuservalue(L, -1, 1);
+  lua_xmove(L, t->L, 1);
+  lua_pushnil(L);
+  lua_setiuservalue(L, -2, 1);
+  lua_pop(L, 1);
+  return 0;
+}
+
+static void forget_reason(bide_host *h, bide_task *t) {
+  lua_State *L = h->from;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->reasons_ref);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, t);
+  lua_pop(L, 1);
+}
+
+void bide__task_release(bide_host *h, bide_task *t) {
+  lua_State *L = h->from;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->tasks_ref);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, t->slot);
+  lua_pop(L, 1);
+  bide__slot_give(&h->task_slots, t->slot);
+}
+
+void bide__task_discard(bide_host *h, bide_task *t) {
+  t->fut.state = BIDE_CANCELLED;
+  give_thread(h, t, 1);
+  bide__task_release(h, t);
+}
+
+/* Nothing of the task runs any more: tell its waiters and its run, give everything back. */
+static void finish(bide_host *h, bide_task *t, int state, int clean) {
+  int kept = 0;
+  bide_scope *scope = t->scope;
+  bide_run *run = scope->run;
+  if (t->fut.flags & BIDE_TF_REASON) forget_reason(h, t);
+  if (t->fut.native && !t->fut.waiters && !(t->fut.flags & BIDE_TF_OWNED)) h->native_lost++;
+  give_thread(h, t, clean);
+  bide__scope_remove_task(t);
+  h->live_tasks--;
+  if (scope->ended) { /* before the links: they may close the scope */
+    t->fut.state = (uint8_t)state;
+    kept = scope->ended(scope, t);
+    t->fut.state = BIDE_PENDING;
+  }
+  bide__future_end(&t->fut, state);
+  if (!kept) bide__task_release(h, t);
+  bide__run_task_ended(run, t);
+}
+
+static void set_value(bide_host *h, bide_task *t, int reason) {
+  lua_State *L = h->from;
+  bide__push_task(L, h, t);
+  if (reason && (t->fut.flags & BIDE_TF_REASON)) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->reasons_ref);
+    lua_rawgetp(L, -1, t);
+    lua_remove(L, -2);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_setiuservalue(L, -2, 1);
+  lua_pop(L, 1);
+}
+
+static void end_native(bide_host *h, bide_task *t, int native) {
+  bide_scope *base = t->scope;
+  bide_wait *w = t->wait;
+  if (w) {
+    t->wait = NULL;
+    w->task = NULL;
+    if (w->ops->drop) w->ops->drop(w);
+  }
+  while (base->owner == t) base = base->parent;
+  bide__scope_unwind(h, t, base);
+  set_value(h, t, 0);
+  t->fut.native = (uint8_t)native;
+  finish(h, t, BIDE_FAILED, 0);
+}
+
+static int native_of(bide_host *h, lua_State *co, int status) {
+  const char *msg;
+  if (status == LUA_ERRMEM) return BIDE_NATIVE_MEMORY;
+  if (!h->delivering) return BIDE_NATIVE_MEMORY;
+  msg = lua_tostring(co, -1);
+  return msg && strstr(msg, "C stack overflow") ? BIDE_NATIVE_CSTACK : BIDE_NATIVE_CLOSED;
+}
+
+static void hook_misuse(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "coroutine.yield called directly in a task (bide.sleep(0) lets others run)");
+}
+
+/* Somebody yielded with a coroutine.yield from before bide was loaded: the next instruction raises.
+ */
+static void foreign_yield(bide_host *h, bide_task *t, int nres) {
+  lua_pop(t->L, nres);
+  lua_sethook(t->L, hook_misuse, LUA_MASKCOUNT, 1);
+  bide__ready(h, t);
+}
+
+static int begin(bide_host *h, bide_task *t) {
+  if (bide__task_refused(t) && !(t->fut.flags & BIDE_TF_QUIET)) {
+    set_value(h, t, 1);
+    if (t->L) lua_settop(t->L, 0);
+    finish(h, t, BIDE_CANCELLED, 1);
+    return -1;
+  }
+  if (!t->L && start_thread(h, t) != 0) {
+    end_native(h, t, BIDE_NATIVE_MEMORY);
+    return -1;
+  }
+  t->fut.flags |= BIDE_TF_STARTED;
+  return lua_gettop(t->L) - 1;
+}
+
+void bide__task_step(bide_host *h, bide_task *t) {
+  int nargs = 0, nres = 0, status;
+  h->fast = 0;
+  if (!(t->fut.flags & BIDE_TF_STARTED)) {
+    nargs = begin(h, t);
+    if (nargs < 0) return;
+  } else {
+    if (bide__is_waiting(t->L)) lua_pop(t->L, 1);
+    h->delivering = t->wait != NULL;
+  }
+  h->current = t;
+  h->top = t->L;
+  h->co_base = NULL;
+  status = lua_resume(t->L, h->from, nargs, &nres);
+  h->current = NULL;
+  h->top = NULL;
+  if (status == LUA_YIELD) {
+    if (BIDE_UNLIKELY(!t->wait)) foreign_yield(h, t, nres);
+  } else if (status == LUA_OK) {
+    finish(h, t, t->end_state, 1);
+  } else {
+    end_native(h, t, native_of(h, t->L, status));
+  }
+  h->delivering = 0;
+}
+
+/* ---- cancellation ---- */
+
+void bide__task_interrupt(bide_task *t, int status) {
+  bide_wait *w = t->wait;
+  if (!w || w->set || w->aborted) return;
+  if (status == UV_ECANCELED && !bide__task_refused(t)) return;
+  w->aborted = 1;
+  w->ops->abort(w, status);
+}
+
+int bide__task_cancel(bide_task *t) {
+  bide_scope *s, *outer = NULL;
+  if (t->fut.state != BIDE_PENDING) return 0;
+  if (t->fut.flags & BIDE_TF_CANCEL) return 1;
+  t->fut.flags |= BIDE_TF_CANCEL;
+  for (s = t->scope; s->owner == t; s = s->parent) outer = s;
+  if (!outer) bide__task_interrupt(t, UV_ECANCELED);
+  else if (!outer->shield) bide__scope_cancel_status(t->host, outer, UV_ECANCELED);
+  return 1;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* wait.c: suspend and wake. The law stands in wait.h.
+ *
+ * A suspended thread has a private sentinel on top of its stack: bide's own coroutine functions
+ * know by it that a coroutine waits (and pass the wait outwards), and refuse to resume it for
+ * anybody else. */
+#include "error.h"
+#include "sched.h"
+#include "trace.h"
+
+#include <assert.h>
+
+static const char sentinel = 0;
+
+void bide__push_sentinel(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&sentinel);
+}
+
+int bide__is_waiting(lua_State *co) {
+  return lua_status(co) == LUA_YIELD && lua_gettop(co) > 0 &&
+         lua_touserdata(co, -1) == (void *)(uintptr_t)&sentinel;
+}
+
+/* Where every suspended function goes on. Only the scheduler sets `delivering`; without it, foreign
+ * code (a stock coroutine.resume from before bide was loaded) has resumed the thread: wait on. */
+static int k_woken(lua_State *L, int status, lua_KContext ctx) {
+  bide_host *h = bide__host(L);
+  bide_wait *w;
+  (void)status;
+  if (!h->delivering) {
+    bide__push_sentinel(L);
+    return lua_yieldk(L, 1, ctx, k_woken);
+  }
+  h->delivering = 0;
+  w = h->current->wait;
+  h->current->wait = NULL;
+  w->task = NULL;
+  return ((bide_kwait)ctx)(L, h, w);
+}
+
+static int yield(lua_State *L, bide_kwait k) {
+#ifdef BIDE_GC_STRESS
+  lua_gc(L, LUA_GCCOLLECT, 0);
+#endif
+  bide__push_sentinel(L);
+  return lua_yieldk(L, 1, (lua_KContext)k, k_woken);
+}
+
+void bide__wait_init(bide_host *h, bide_wait *w, const bide_waitops *ops) {
+  w->task = h->current;
+  w->ops = ops;
+  w->status = 0;
+  w->set = w->aborted = 0;
+}
+
+int bide__suspend(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops, bide_kwait k) {
+  bide_task *t = h->current;
+  assert(t && L == h->top && t->wait == NULL);
+  if (w->task == NULL) bide__wait_init(h, w, ops);
+  w->ops = ops;
+  if (w->set) return bide__complete(L, h, w, w->status, k);
+  t->wait = w;
+  if (BIDE_UNLIKELY(bide__task_refused(t))) bide__task_interrupt(t, UV_ECANCELED);
+  return yield(L, k);
+}
+
+void bide__wake(bide_wait *w, int status) {
+  bide_task *t = w->task;
+  assert(t && !w->set);
+  w->set = 1;
+  w->status = status;
+  if (t->wait == w) bide__ready(t->host, t);
+}
+
+int bide__complete(lua_State *L, bide_host *h, bide_wait *w, int status, bide_kwait k) {
+  w->status = status;
+  if (BIDE_UNLIKELY(++h->fast >= 128)) {
+    h->fast = 0;
+    w->task = h->current;
+    w->set = w->aborted = 1; /* complete: cancellation comes too late for it */
+    h->current->wait = w;
+    bide__queue_push(&h->later, h->current);
+    return yield(L, k);
+  }
+  w->task = NULL;
+  return k(L, h, w);
+}
+
+static int cannot_wait(lua_State *L, bide_host *h, const char *fname) {
+  if (h->closed) return bide__error(L, h, "ECANCELED", fname, "the host is closing");
+  if (!h->current) return bide__error(L, h, "ENORUN", fname, "not inside bide.run");
+  bide__push_barrier(L, h, L);
+  return bide__error(L, h, "ENOYIELD", fname, "cannot wait here: Lua cannot yield across %s",
+                     lua_tostring(L, -1));
+}
+
+int bide__checkpoint(lua_State *L, bide_host *h, const char *fname) {
+  if (BIDE_UNLIKELY(L != h->top || !lua_isyieldable(L))) return cannot_wait(L, h, fname);
+  return bide__task_refused(h->current);
+}
+
+static void abort_refuse(bide_wait *w, int status) {
+  (void)w;
+  (void)status;
+}
+static const bide_waitops refuse_ops = {"cancelled", abort_refuse, NULL, NULL, 0};
+
+static int k_refuse(lua_State *L, bide_host *h, bide_wait *w) {
+  return bide__raise_status(L, h, w->status, NULL);
+}
+
+int bide__refuse(lua_State *L, bide_host *h) {
+  bide_task *t = h->current;
+  bide_wait *w = &t->own;
+  bide__wait_init(h, w, &refuse_ops);
+  w->set = w->aborted = 1;
+  w->status = UV_ECANCELED;
+  t->wait = w;
+  bide__queue_push(&h->later, t);
+  return yield(L, k_refuse);
+}

@@ -1,0 +1,10 @@
+-- SPDX-License-Identifier: MIT
+-- bide: async Lua. The module is bide.core (C) with what is written in Lua over it.
+
+local core = require "bide.core"
+
+-- A `require` that may wait while it loads: the same as Lua's otherwise.
+local own_require = require "bide.require"
+if _G.require then _G.require = own_require end
+
+return core

@@ -1,0 +1,61 @@
+-- SPDX-License-Identifier: MIT
+-- bide.require: Lua's `require`, written so that a module may wait while it loads. Two tasks that
+-- require the same module at once load it once: the second waits for the first.
+
+local core = require "bide.core"
+local loaded = package.loaded
+
+local loading = {} -- name → {task=, future=} while a task loads it
+
+local function find_loader(name)
+  local searchers = package.searchers
+  if type(searchers) ~= "table" then error("'package.searchers' must be a table", 3) end
+  local messages, i = {}, 1
+  while true do
+    local searcher = rawget(searchers, i)
+    if searcher == nil then
+      error(("module '%s' not found:%s"):format(name, table.concat(messages)), 3)
+    end
+    local loader, data = searcher(name)
+    if type(loader) == "function" then return loader, data end
+    if type(loader) == "string" then messages[#messages + 1] = "\n\t" .. loader end
+    i = i + 1
+  end
+end
+
+local function load(name)
+  local loader, data = find_loader(name)
+  local value = loader(name, data)
+  if value ~= nil then loaded[name] = value end
+  if loaded[name] == nil then loaded[name] = true end
+  return loaded[name], data
+end
+
+local finish = { __close = function(self)
+  loading[self.name] = nil
+  self.future:resolve()
+end }
+
+local function require(name)
+  if type(name) == "number" then name = tostring(name) end
+  if type(name) ~= "string" then
+    local got = name == nil and "no value" or type(name)
+    error(("bad argument #1 to 'require' (string expected, got %s)"):format(got), 2)
+  end
+  local value = loaded[name]
+  if value then return value end
+  local task = core.current()
+  if not task then return load(name) end
+  local other = loading[name]
+  while other and other.task ~= task do
+    other.future:await()
+    if loaded[name] then return loaded[name] end
+    other = loading[name]
+  end
+  if other then return load(name) end -- the task itself, in a cycle: as Lua does
+  local entry <close> = setmetatable({ name = name, task = task, future = core.future() }, finish)
+  loading[name] = entry
+  return load(name)
+end
+
+return require
