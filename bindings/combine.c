@@ -223,7 +223,7 @@ static int l_await(lua_State *L) {
 
 /* ---- settle ---- */
 
-static void push_entry(lua_State *L, bide_host *h, const bide_future *f) {
+static void push_entry(lua_State *L, bide_host *h, const bide_fut *f) {
   int item = lua_gettop(L), n, i;
   if (f->state == BIDE_DONE) {
     n = bide__push_results(L, h, item);

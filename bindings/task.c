@@ -21,7 +21,7 @@ static int l_run(lua_State *L) {
 }
 
 static int spawn_checked(lua_State *L, bide_host *h, const char *name, int daemon) {
-  bide_run *run;
+  bide_runner *run;
   bide__check_callable(L, 1);
   if (!h->current) return bide__error(L, h, "ENORUN", name, "not inside bide.run");
   run = h->current->scope->run;
@@ -71,15 +71,15 @@ static int l_sleep(lua_State *L) {
 
 /* ---- futures and tasks ---- */
 
-static bide_future *check_future(lua_State *L, bide_host *h) {
-  bide_future *f = bide__tofuture(L, h, 1);
+static bide_fut *check_future(lua_State *L, bide_host *h) {
+  bide_fut *f = bide__tofuture(L, h, 1);
   if (!f) bide__type_error(L, 1, "task or future");
   return f;
 }
 
 /* One made by bide.future: those of tasks are filled by their functions. */
-static bide_future *check_plain(lua_State *L, bide_host *h) {
-  bide_future *f = bide__tofuture(L, h, 1);
+static bide_fut *check_plain(lua_State *L, bide_host *h) {
+  bide_fut *f = bide__tofuture(L, h, 1);
   if (!f || f->kind != BIDE_IS_FUTURE) bide__type_error(L, 1, "future");
   return f;
 }
@@ -91,7 +91,7 @@ static int l_future(lua_State *L) {
 
 static int m_await(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_future *f = check_future(L, h);
+  bide_fut *f = check_future(L, h);
   lua_settop(L, 1);
   return bide__await(L, h, f);
 }
@@ -108,7 +108,7 @@ static int m_done(lua_State *L) {
 
 static int m_result(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_future *f = check_future(L, h);
+  bide_fut *f = check_future(L, h);
   if (f->state == BIDE_PENDING)
     return bide__error(L, h, "EPENDING", "result", "the result is not there yet (await it)");
   lua_settop(L, 1);
@@ -129,7 +129,7 @@ static int m_cancel_task(lua_State *L) {
   return 1;
 }
 
-static int end_plain(lua_State *L, bide_future *f, int state) {
+static int end_plain(lua_State *L, bide_fut *f, int state) {
   bide__future_end(f, state);
   lua_pushboolean(L, 1);
   return 1;
@@ -137,7 +137,7 @@ static int end_plain(lua_State *L, bide_future *f, int state) {
 
 static int m_cancel_future(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_future *f = check_plain(L, h);
+  bide_fut *f = check_plain(L, h);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   lua_settop(L, 2);
   lua_setiuservalue(L, 1, 1); /* the reason */
@@ -146,7 +146,7 @@ static int m_cancel_future(lua_State *L) {
 
 static int m_resolve(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_future *f = check_plain(L, h);
+  bide_fut *f = check_plain(L, h);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   bide__store_results(L, 1, f, lua_gettop(L) - 1);
   return end_plain(L, f, BIDE_DONE);
@@ -154,7 +154,7 @@ static int m_resolve(lua_State *L) {
 
 static int m_reject(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_future *f = check_plain(L, h);
+  bide_fut *f = check_plain(L, h);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   lua_settop(L, 2);
   bide__traceback(L, h, L, NULL, 1);
@@ -222,7 +222,7 @@ static int m_traceback(lua_State *L) {
 
 static int mm_tostring(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_future *f = check_future(L, h);
+  bide_fut *f = check_future(L, h);
   char buf[100];
   if (f->kind == BIDE_IS_TASK)
     lua_pushfstring(L, "bide.Task: %s (%s)", bide__task_name(L, h, 1, buf, sizeof buf),
@@ -234,7 +234,7 @@ static int mm_tostring(lua_State *L) {
 /* A future that is collected can't be resolved any more. Nobody waits for it, unless foreign code
  * has dropped the stack that did. */
 static int mm_gc(lua_State *L) {
-  bide_future *f = lua_touserdata(L, 1);
+  bide_fut *f = lua_touserdata(L, 1);
   if (f->state != BIDE_PENDING) return 0;
   f->native = BIDE_NATIVE_CLOSED;
   bide__future_end(f, BIDE_CANCELLED);

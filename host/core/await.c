@@ -70,7 +70,7 @@ static void abort_await(bide_wait *w, int status) {
 
 static void describe_await(const bide_wait *w, char *buf, size_t size) {
   const bide_task *t = w->task;
-  const bide_future *f = t->op.await.on;
+  const bide_fut *f = t->op.await.on;
   char name[80];
   if (f->kind == BIDE_IS_TASK) {
     bide__site_text(t->host, ((const bide_task *)f)->site_name, name, sizeof name);
@@ -92,7 +92,7 @@ static int awaits(const bide_task *t) {
   return t->wait == &t->own && (t->own.ops == &await_ops || t->own.ops == &await_task_ops);
 }
 
-int bide__await_cycle(const bide_host *h, const bide_future *f) {
+int bide__await_cycle(const bide_host *h, const bide_fut *f) {
   int n;
   for (n = 0; n < CHAIN_MAX && f->kind == BIDE_IS_TASK; n++) {
     const bide_task *t = (const bide_task *)f;
@@ -103,7 +103,7 @@ int bide__await_cycle(const bide_host *h, const bide_future *f) {
   return 0;
 }
 
-int bide__await(lua_State *L, bide_host *h, bide_future *f) {
+int bide__await(lua_State *L, bide_host *h, bide_fut *f) {
   bide_task *t = h->current;
   if (bide__checkpoint(L, h, "await")) return bide__refuse(L, h);
   if (f->state != BIDE_PENDING) return bide__complete(L, h, &t->own, 0, k_await);

@@ -8,9 +8,9 @@
 /* bide.sleep: suspends for at least s seconds (0: until all that is ready and a poll have run). */
 int bide__sleep(lua_State *L, bide_host *h, double s);
 /* Waits for the future at index 1 and returns all its results or raises its error. */
-int bide__await(lua_State *L, bide_host *h, bide_future *f);
+int bide__await(lua_State *L, bide_host *h, bide_fut *f);
 /* Nonzero if the running task awaiting `f` would close a cycle (chains of up to 64 are looked at).
  */
-int bide__await_cycle(const bide_host *h, const bide_future *f);
+int bide__await_cycle(const bide_host *h, const bide_fut *f);
 
 #endif

@@ -24,7 +24,8 @@ static void link_out(bide_failure *f) {
   f->next = f->prev = NULL;
 }
 
-void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_run *run, const bide_task *t) {
+void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_runner *run,
+                        const bide_task *t) {
   int top = lua_gettop(L); /* error, traceback */
   bide_failure *f = lua_newuserdatauv(L, sizeof *f, 3);
   memset(f, 0, sizeof *f);
@@ -102,9 +103,9 @@ static int default_report(lua_State *L) { /* err, task or future, traceback */
   const bide_task *t = bide__totask(L, h, 2);
   char name[120];
   if (t) bide__task_name(L, h, 2, name, sizeof name);
-  fprintf(stderr, "bide: unhandled error in %s%s: %s\n", t ? "task " : "a future", t ? name : "",
-          err);
-  if (tb) fprintf(stderr, "%s\n", tb);
+  bide__report(h,
+               lua_pushfstring(L, "bide: unhandled error in %s%s: %s%s%s", t ? "task " : "a future",
+                               t ? name : "", err, tb ? "\n" : "", tb ? tb : ""));
   return 0;
 }
 
@@ -137,7 +138,10 @@ static void report_protected(lua_State *L, bide_host *h) {
   lua_insert(L, -3); /* failure, function, failure */
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
     const char *msg = lua_tostring(L, -1);
-    fprintf(stderr, "bide: error while reporting an unhandled error: %s\n", msg ? msg : "?");
+    char text[300];
+    snprintf(text, sizeof text, "bide: error while reporting an unhandled error: %s",
+             msg ? msg : "?");
+    bide__report(h, text);
     lua_pop(L, 1);
     if (f->slot) {
       release(L, f);
@@ -147,7 +151,7 @@ static void report_protected(lua_State *L, bide_host *h) {
   lua_pop(L, 1);
 }
 
-static bide_failure *next_to_report(bide_host *h, const bide_run *run) {
+static bide_failure *next_to_report(bide_host *h, const bide_runner *run) {
   bide_failure *f;
   for (f = h->failures; f; f = f->next)
     if (f->lost || f->daemon || (run && (f->run == run || !f->run))) return f;
@@ -169,12 +173,14 @@ static int push_failure(lua_State *L, bide_host *h, const bide_failure *f) {
   return 0;
 }
 
-void bide__report_lost(bide_host *h, const bide_run *run) {
+void bide__report_lost(bide_host *h, const bide_runner *run) {
   lua_State *L = h->from;
   bide_failure *f;
   if (h->native_lost) {
-    fprintf(stderr, "bide: %u task%s failed for lack of memory or stack, unawaited\n",
-            (unsigned)h->native_lost, h->native_lost == 1 ? "" : "s");
+    char text[100];
+    snprintf(text, sizeof text, "bide: %u task%s failed for lack of memory or stack, unawaited",
+             (unsigned)h->native_lost, h->native_lost == 1 ? "" : "s");
+    bide__report(h, text);
     h->unhandled += (int)h->native_lost;
     h->native_lost = 0;
   }

@@ -16,8 +16,8 @@ static int has_mt(lua_State *L, int idx, const void *mt) {
   return same;
 }
 
-bide_future *bide__tofuture(lua_State *L, bide_host *h, int idx) {
-  bide_future *f = lua_touserdata(L, idx);
+bide_fut *bide__tofuture(lua_State *L, bide_host *h, int idx) {
+  bide_fut *f = lua_touserdata(L, idx);
   const void *mt;
   if (!f || lua_islightuserdata(L, idx) || !lua_getmetatable(L, idx)) return NULL;
   mt = lua_topointer(L, -1);
@@ -26,13 +26,13 @@ bide_future *bide__tofuture(lua_State *L, bide_host *h, int idx) {
 }
 
 bide_task *bide__totask(lua_State *L, bide_host *h, int idx) {
-  bide_future *f = lua_touserdata(L, idx);
+  bide_fut *f = lua_touserdata(L, idx);
   if (!f || lua_islightuserdata(L, idx) || !has_mt(L, idx, h->mt_task)) return NULL;
   return (bide_task *)f;
 }
 
-bide_future *bide__future_push(lua_State *L, bide_host *h) {
-  bide_future *f = lua_newuserdatauv(L, sizeof *f, 1);
+bide_fut *bide__future_push(lua_State *L, bide_host *h) {
+  bide_fut *f = lua_newuserdatauv(L, sizeof *f, 1);
   memset(f, 0, sizeof *f);
   f->kind = BIDE_IS_FUTURE;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_future_ref);
@@ -40,7 +40,7 @@ bide_future *bide__future_push(lua_State *L, bide_host *h) {
   return f;
 }
 
-void bide__link(bide_future *f, bide_link *link, void (*notify)(bide_link *)) {
+void bide__link(bide_fut *f, bide_link *link, void (*notify)(bide_link *)) {
   link->notify = notify;
   if (!f->waiters) {
     link->next = link->prev = link;
@@ -53,7 +53,7 @@ void bide__link(bide_future *f, bide_link *link, void (*notify)(bide_link *)) {
   f->waiters = link;
 }
 
-void bide__unlink(bide_future *f, bide_link *link) {
+void bide__unlink(bide_fut *f, bide_link *link) {
   if (!link->next) return;
   if (link->next == link) {
     f->waiters = NULL;
@@ -65,7 +65,7 @@ void bide__unlink(bide_future *f, bide_link *link) {
   link->next = link->prev = NULL;
 }
 
-void bide__future_end(bide_future *f, int state) {
+void bide__future_end(bide_fut *f, int state) {
   assert(f->state == BIDE_PENDING);
   f->state = (uint8_t)state;
   while (f->waiters) {
@@ -75,7 +75,7 @@ void bide__future_end(bide_future *f, int state) {
   }
 }
 
-void bide__store_results(lua_State *L, int idx, bide_future *f, int n) {
+void bide__store_results(lua_State *L, int idx, bide_fut *f, int n) {
   idx = lua_absindex(L, idx);
   if (n > 1) {
     int i;
@@ -90,14 +90,14 @@ void bide__store_results(lua_State *L, int idx, bide_future *f, int n) {
 }
 
 void bide__push_first(lua_State *L, int idx) {
-  const bide_future *f = lua_touserdata(L, idx);
+  const bide_fut *f = lua_touserdata(L, idx);
   lua_getiuservalue(L, idx, 1);
   if (f->nres <= 1) return;
   lua_rawgeti(L, -1, 1);
   lua_remove(L, -2);
 }
 
-static int push_all(lua_State *L, int idx, const bide_future *f) {
+static int push_all(lua_State *L, int idx, const bide_fut *f) {
   uint32_t i, n = f->nres;
   if (n == 0) return 0;
   lua_getiuservalue(L, idx, 1);
@@ -109,7 +109,7 @@ static int push_all(lua_State *L, int idx, const bide_future *f) {
 }
 
 static void push_cancelled(lua_State *L, bide_host *h, int idx) {
-  const bide_future *f = lua_touserdata(L, idx);
+  const bide_fut *f = lua_touserdata(L, idx);
   char name[80];
   if (f->kind == BIDE_IS_TASK) {
     bide__site_text(h, ((const bide_task *)f)->site_name, name, sizeof name);
@@ -123,7 +123,7 @@ static void push_cancelled(lua_State *L, bide_host *h, int idx) {
   lua_setfield(L, -2, "reason");
 }
 
-static void push_native(lua_State *L, const bide_future *f) {
+static void push_native(lua_State *L, const bide_fut *f) {
   static const char *const text[] = {"unknown error", "not enough memory",
                                      "the task's thread was closed by a foreign coroutine.close",
                                      "C stack overflow"};
@@ -131,7 +131,7 @@ static void push_native(lua_State *L, const bide_future *f) {
 }
 
 void bide__push_error(lua_State *L, bide_host *h, int idx) {
-  bide_future *f = lua_touserdata(L, idx);
+  bide_fut *f = lua_touserdata(L, idx);
   idx = lua_absindex(L, idx);
   if (f->state == BIDE_CANCELLED) {
     push_cancelled(L, h, idx);
@@ -150,7 +150,7 @@ void bide__push_error(lua_State *L, bide_host *h, int idx) {
 }
 
 int bide__push_results(lua_State *L, bide_host *h, int idx) {
-  const bide_future *f = lua_touserdata(L, idx);
+  const bide_fut *f = lua_touserdata(L, idx);
   if (f->state == BIDE_DONE) return push_all(L, idx, f);
   bide__push_error(L, h, idx);
   return lua_error(L);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* future.h: a result that is not there yet, and those who wait for it.
  *
- * A `bide_future` heads a full userdata with one user value. The user value holds the result:
+ * A `bide_fut` heads a full userdata with one user value. The user value holds the result:
  * nothing (nres 0), the value (nres 1), a table `{n=…}` of values (more), or for a failed one the
  * *failure* (failure.h), which holds the error. Tasks begin with a future (task.h). A future ends
  * once; the links on it are then notified in order of joining and unlinked. */
@@ -17,7 +17,7 @@ enum { BIDE_IS_FUTURE, BIDE_IS_TASK };
 /* Failures for which no Lua value could be made. */
 enum { BIDE_NATIVE_NONE, BIDE_NATIVE_MEMORY, BIDE_NATIVE_CLOSED, BIDE_NATIVE_CSTACK };
 
-typedef struct bide_future bide_future;
+typedef struct bide_fut bide_fut;
 typedef struct bide_link bide_link;
 
 /* One who waits for a future: embedded in a task's op or a join. */
@@ -26,7 +26,7 @@ struct bide_link {
   void (*notify)(bide_link *link); /* the future has ended; the link is unlinked already */
 };
 
-struct bide_future {
+struct bide_fut {
   uint8_t state;  /* BIDE_PENDING … */
   uint8_t kind;   /* BIDE_IS_… */
   uint8_t native; /* BIDE_NATIVE_… when failed without an error value */
@@ -36,15 +36,15 @@ struct bide_future {
 };
 
 /* The future (or task) at idx, or NULL. No registry look-up by name. */
-bide_future *bide__tofuture(lua_State *L, bide_host *h, int idx);
+bide_fut *bide__tofuture(lua_State *L, bide_host *h, int idx);
 /* Pushes a new pending future (userdata). */
-bide_future *bide__future_push(lua_State *L, bide_host *h);
-void bide__link(bide_future *f, bide_link *link, void (*notify)(bide_link *));
-void bide__unlink(bide_future *f, bide_link *link);
+bide_fut *bide__future_push(lua_State *L, bide_host *h);
+void bide__link(bide_fut *f, bide_link *link, void (*notify)(bide_link *));
+void bide__unlink(bide_fut *f, bide_link *link);
 /* Takes the n values on top of the stack as the result of the future at idx; may raise (memory). */
-void bide__store_results(lua_State *L, int idx, bide_future *f, int n);
+void bide__store_results(lua_State *L, int idx, bide_fut *f, int n);
 /* Ends `f`: sets the state and notifies all links. Never raises. */
-void bide__future_end(bide_future *f, int state);
+void bide__future_end(bide_fut *f, int state);
 /* Pushes all results of an ended future at idx (returns how many), or raises its error. */
 int bide__push_results(lua_State *L, bide_host *h, int idx);
 /* Pushes the first result (or nil) of a done future at idx. */

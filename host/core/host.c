@@ -7,7 +7,7 @@
 #include "sched.h"
 #include "trace.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char host_key = 0; /* its address is the key in the registry */
@@ -67,6 +67,11 @@ char *bide__read_buffer(bide_host *h) {
 
 uint64_t bide__now_ns(const bide_host *h) {
   return h->virtual_clock ? h->vnow : uv_hrtime();
+}
+
+void bide__report(bide_host *h, const char *message) {
+  if (h->report) h->report(h->report_ud, message);
+  else fprintf(stderr, "%s\n", message);
 }
 
 /* ---- tenants ---- */
@@ -189,10 +194,9 @@ static void bound_tasks(bide_host *h, bide_scope *root) {
 /* Every task's waits end with ECANCELED, shields included, newest first; then they run to their
  * ends. */
 static void end_tasks(bide_host *h) {
-  bide_scope *s, *root = h->runs ? &h->runs->root : NULL;
+  bide_scope *s, *root = bide__run_outermost(h);
   bide_task *t;
   int turn;
-  while (root && root->parent) root = root->parent;
   if (!root) return;
   for (turn = 0; h->live_tasks && turn < CLOSE_TURNS * 2; turn++) {
     if (turn == CLOSE_TURNS) h->close_looks = CLOSE_BUDGET;
@@ -231,6 +235,7 @@ void bide__host_close(bide_host *h) {
   lua_checkstack(h->main, LUA_MINSTACK * 2);
   h->from = h->main;
   if (h->opened && !h->in_loop) end_tasks(h);
+  if (h->base && !h->live_tasks) bide__run_base_close(h);
   bide__report_lost(h, NULL);
   close_tenants(h);
   if (h->in_loop) return; /* lua_close inside a task (os.exit): the loop is in use further up */

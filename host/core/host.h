@@ -71,7 +71,7 @@ struct bide_host {
   uv_timer_t bound;
   unsigned char idle_on;
   int closing_handles;
-  bide_run *runs;      /* the innermost top-level run */
+  bide_runner *runs;   /* the innermost top-level run */
   bide_tenant tenants; /* ring */
   bide_thread *pool;   /* owned; threads ready for reuse */
   uint32_t pool_n, pool_cap;
@@ -97,6 +97,11 @@ struct bide_host {
   size_t deadlock_size;
   char *read_buffer;       /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */
   unsigned char read_busy; /* between alloc and read callback */
+  bide_runner *base;       /* the run of tasks that C spawned, or NULL */
+  unsigned char stop_at_rest; /* leave uv_run when the base run has no task left */
+  struct bide_post *post;     /* wake-ups from other threads; embedded hosts only */
+  void (*report)(void *ud, const char *message); /* the embedder's, or NULL: stderr */
+  void *report_ud;
   lua_Alloc alloc;
   void *alloc_ud;
 };
@@ -127,6 +132,10 @@ void bide__slot_take(bide_slots *s);
 void bide__slot_give(bide_slots *s, uint32_t slot);
 
 uint64_t bide__now_ns(const bide_host *h);
+
+/* Tells the embedder, or stderr: unhandled errors, a server that cannot accept. One message, no
+ * newline at the end. */
+void bide__report(bide_host *h, const char *message);
 
 /* Registers with the host; `close` is called in teardown, before the handles are closed. */
 void bide__tenant_add(bide_host *h, bide_tenant *tenant);

@@ -113,7 +113,7 @@ static bide_join *join_new(bide_host *h, uint32_t n, int policy) {
   return j;
 }
 
-static void add_member(bide_join *j, uint32_t i, bide_future *f, int owned) {
+static void add_member(bide_join *j, uint32_t i, bide_fut *f, int owned) {
   bide_member *m = &j->at[i - 1];
   m->index = i;
   m->fut = f;
@@ -131,7 +131,7 @@ static int start_members(lua_State *L) {
   int flags = BIDE_TF_OWNED | (h->current->fut.flags & BIDE_TF_DAEMON);
   uint32_t i;
   for (i = 1; i <= j->n; i++) {
-    bide_future *f;
+    bide_fut *f;
     lua_rawgeti(L, 1, (lua_Integer)i);
     f = bide__tofuture(L, h, -1);
     if (f) {

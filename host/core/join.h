@@ -20,7 +20,7 @@ enum {
 typedef struct bide_join bide_join;
 typedef struct bide_member {
   bide_link link;
-  bide_future *fut;
+  bide_fut *fut;
   uint32_t index; /* from 1 */
   uint8_t owned;
 } bide_member;

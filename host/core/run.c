@@ -11,11 +11,11 @@
 #include <string.h>
 
 static void on_main_ended(bide_link *link) {
-  bide_run *r = bide_container(link, bide_run, link);
+  bide_runner *r = bide_container(link, bide_runner, link);
   if (r->main->fut.state != BIDE_DONE) bide__scope_cancel(r->host, &r->root);
 }
 
-static void run_free(bide_run *r) {
+static void run_free(bide_runner *r) {
   bide_host *h = r->host;
   bide__watchers_fini(r);
   bide__scope_close(h, &r->daemons);
@@ -23,12 +23,9 @@ static void run_free(bide_run *r) {
   bide__free(h, r, sizeof *r);
 }
 
-static bide_run *run_new(lua_State *L, bide_host *h, bide_scope *parent, bide_task *owner) {
-  bide_run *r = bide__alloc(h, sizeof *r);
-  if (!r) {
-    luaL_error(L, "not enough memory");
-    return NULL;
-  }
+static bide_runner *run_make(bide_host *h, bide_scope *parent, bide_task *owner) {
+  bide_runner *r = bide__alloc(h, sizeof *r);
+  if (!r) return NULL;
   memset(r, 0, sizeof *r);
   r->host = h;
   bide__scope_open(&r->root, parent, owner, BIDE_SCOPE_RUN, 0);
@@ -37,17 +34,27 @@ static bide_run *run_new(lua_State *L, bide_host *h, bide_scope *parent, bide_ta
   return r;
 }
 
-static void run_over(bide_run *r) {
+static bide_runner *run_new(lua_State *L, bide_host *h, bide_scope *parent, bide_task *owner) {
+  bide_runner *r = run_make(h, parent, owner);
+  if (!r) luaL_error(L, "not enough memory");
+  return r;
+}
+
+static void run_over(bide_runner *r) {
   r->over = 1;
   if (r->abandoned) run_free(r);
   else if (r->nested) bide__wake(&r->wait, r->wait.aborted ? r->abort_status : 0);
   else uv_stop(r->host->loop);
 }
 
-void bide__run_task_ended(bide_run *r, bide_task *t) {
+void bide__run_task_ended(bide_runner *r, bide_task *t) {
   if (t->fut.flags & BIDE_TF_DAEMON) r->daemon_live--;
   else r->live--;
-  if (r->live || r->held) return;
+  if (r->live) return;
+  if (r->held) {
+    if (r->host->stop_at_rest) uv_stop(r->host->loop);
+    return;
+  }
   if (r->daemon_live) bide__scope_cancel(r->host, &r->daemons);
   else run_over(r);
 }
@@ -55,35 +62,38 @@ void bide__run_task_ended(bide_run *r, bide_task *t) {
 /* ---- inside a task ---- */
 
 static void abort_run(bide_wait *w, int status) {
-  bide_run *r = bide_container(w, bide_run, wait);
+  bide_runner *r = bide_container(w, bide_runner, wait);
   r->abort_status = status;
   bide__scope_cancel_status(r->host, &r->root, status);
 }
 
 static void drop_run(bide_wait *w) {
-  bide_run *r = bide_container(w, bide_run, wait);
+  bide_runner *r = bide_container(w, bide_runner, wait);
   if (r->over) run_free(r);
   else r->abandoned = 1;
 }
 
 static const bide_waitops run_ops = {"run", abort_run, NULL, drop_run, 1};
 
-static int finish(lua_State *L, bide_host *h, bide_run *r, int status) {
+/* 1: the main task. Its own error is raised and so needs no report. */
+static int finish(lua_State *L, bide_host *h, bide_runner *r, int status) {
+  int failed = r->main->fut.state != BIDE_DONE;
+  if (failed) bide__push_error(L, h, 1);
   bide__report_lost(h, r);
   run_free(r);
   if (status < 0) return bide__raise_status(L, h, status, "run");
-  return bide__push_results(L, h, 1);
+  return failed ? lua_error(L) : bide__push_results(L, h, 1);
 }
 
 static int k_run(lua_State *L, bide_host *h, bide_wait *w) {
-  return finish(L, h, bide_container(w, bide_run, wait), w->status);
+  return finish(L, h, bide_container(w, bide_runner, wait), w->status);
 }
 
 /* ---- at top level ---- */
 
-static void drive(lua_State *L, bide_host *h, bide_run *r) {
+static void drive(lua_State *L, bide_host *h, bide_runner *r) {
   lua_State *from = h->from;
-  bide_run *outer = h->runs;
+  bide_runner *outer = h->runs;
   r->outer = outer;
   h->runs = r;
   h->from = L;
@@ -99,26 +109,26 @@ static void drive(lua_State *L, bide_host *h, bide_run *r) {
   h->runs = outer;
 }
 
-static void start_main(lua_State *L, bide_run *r, int nargs) {
+static void start_main(lua_State *L, bide_runner *r, int nargs) {
   bide_host *h = r->host;
   r->main = bide__spawn(L, h, nargs, &r->root, 0);
   bide__link(&r->main->fut, &r->link, on_main_ended);
 }
 
 static int protected_start(lua_State *L) {
-  bide_run *r = lua_touserdata(L, -1);
+  bide_runner *r = lua_touserdata(L, -1);
   lua_pop(L, 1);
   start_main(L, r, lua_gettop(L) - 1);
   return 1;
 }
 
 static int run_top(lua_State *L, bide_host *h, int nargs) {
-  bide_run *r;
+  bide_runner *r;
   int status;
   if (h->in_loop)
     return bide__error(L, h, "EBUSY", "run", "the loop is running: not from a callback");
   luaL_checkstack(L, LUA_MINSTACK + 40, NULL);
-  r = run_new(L, h, NULL, NULL);
+  r = run_new(L, h, h->base ? &h->base->root : NULL, NULL);
   lua_pushcfunction(L, protected_start);
   lua_insert(L, 1);
   lua_pushlightuserdata(L, r);
@@ -138,7 +148,7 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
 }
 
 int bide__run_call(lua_State *L, bide_host *h, int nargs) {
-  bide_run *r;
+  bide_runner *r;
   int status;
   if (h->closed) return bide__error(L, h, "ECANCELED", "run", "the host is closing");
   if (!h->current) return run_top(L, h, nargs);
@@ -157,8 +167,28 @@ int bide__run_call(lua_State *L, bide_host *h, int nargs) {
 }
 
 void bide__run_interrupt(bide_host *h) {
-  bide_run *r = h->runs;
-  if (!r) return;
-  r->interrupted = 1;
-  bide__scope_cancel(h, &r->root);
+  bide_scope *root = bide__run_outermost(h);
+  if (h->runs) h->runs->interrupted = 1;
+  if (root) bide__scope_cancel(h, root);
+}
+
+/* ---- the base run ---- */
+
+bide_scope *bide__run_outermost(bide_host *h) {
+  if (h->base) return &h->base->root;
+  return h->runs ? &h->runs->root : NULL;
+}
+
+int bide__run_base(bide_host *h) {
+  if (h->base) return 0;
+  h->base = run_make(h, NULL, NULL);
+  if (!h->base) return UV_ENOMEM;
+  h->base->held = 1;
+  return 0;
+}
+
+void bide__run_base_close(bide_host *h) {
+  bide_runner *r = h->base;
+  h->base = NULL;
+  run_free(r);
 }

@@ -8,12 +8,12 @@
 
 #include "host.h"
 
-struct bide_run {
+struct bide_runner {
   bide_scope root;    /* all tasks of the run */
   bide_scope daemons; /* child of root */
   bide_host *host;
-  bide_run *outer; /* the run around it, or NULL */
-  uint32_t live;   /* tasks that it waits for, main included */
+  bide_runner *outer; /* the run around it, or NULL */
+  uint32_t live;      /* tasks that it waits for, main included */
   uint32_t daemon_live;
   bide_task *main;
   bide_link link; /* on main */
@@ -29,8 +29,14 @@ struct bide_run {
 
 /* bide.run: function and arguments from stack index 1 up. */
 int bide__run_call(lua_State *L, bide_host *h, int nargs);
+/* The scope above every task of the host, or NULL when nothing runs. */
+bide_scope *bide__run_outermost(bide_host *h);
+/* Makes the host's base run if there is none; it lasts until bide__run_base_close. 0 or UV_ENOMEM.
+ */
+int bide__run_base(bide_host *h);
+void bide__run_base_close(bide_host *h);
 /* A task of the run has ended. */
-void bide__run_task_ended(bide_run *r, bide_task *t);
+void bide__run_task_ended(bide_runner *r, bide_task *t);
 /* Cancels the outermost run: main and every task. Callable from a loop callback. */
 void bide__run_interrupt(bide_host *h);
 

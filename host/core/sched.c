@@ -256,12 +256,6 @@ static int is_leaf(const bide_task *t) {
   return !t->wait->ops->inner;
 }
 
-static bide_scope *outermost(bide_host *h) {
-  bide_scope *s = h->runs ? &h->runs->root : NULL;
-  while (s && s->parent) s = s->parent;
-  return s;
-}
-
 static void describe_all(bide_host *h, bide_scope *root) {
   bide_scope *s;
   bide_task *t;
@@ -276,7 +270,7 @@ static void describe_all(bide_host *h, bide_scope *root) {
 }
 
 int bide__deadlock(bide_host *h) {
-  bide_scope *s, *root = outermost(h);
+  bide_scope *s, *root = bide__run_outermost(h);
   bide_task *t;
   int pass, n = 0;
   if (!root) return 0;

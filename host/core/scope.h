@@ -16,7 +16,7 @@
 #include "timer.h"
 
 typedef struct bide_task bide_task;
-typedef struct bide_run bide_run;
+typedef struct bide_runner bide_runner;
 typedef struct bide_scope bide_scope;
 
 enum { BIDE_SCOPE_RUN, BIDE_SCOPE_BODY, BIDE_SCOPE_OWNED };
@@ -25,7 +25,7 @@ struct bide_scope {
   bide_scope *parent, *child, *prev, *next; /* child: the newest; next: the one opened before it */
   bide_task *tasks;                         /* the newest task whose innermost scope this is */
   bide_task *owner;                         /* the task that opened it; NULL for a run's */
-  bide_run *run;
+  bide_runner *run;
   bide_timer deadline;             /* in host->deadlines */
   uint32_t turn;                   /* loop turn in which the deadline was set */
   uint8_t kind;                    /* BIDE_SCOPE_… */

@@ -278,7 +278,7 @@ void bide__task_discard(bide_host *h, bide_task *t) {
 static void finish(bide_host *h, bide_task *t, int state, int clean) {
   int kept = 0;
   bide_scope *scope = t->scope;
-  bide_run *run = scope->run;
+  bide_runner *run = scope->run;
   if (t->fut.flags & BIDE_TF_REASON) forget_reason(h, t);
   if (t->fut.native && !t->fut.waiters && !(t->fut.flags & BIDE_TF_OWNED)) h->native_lost++;
   give_thread(h, t, clean);

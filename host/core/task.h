@@ -31,7 +31,7 @@ typedef struct bide_thread {
 } bide_thread;
 
 struct bide_task {
-  bide_future fut; /* first: a task is a future */
+  bide_fut fut; /* first: a task is a future */
   bide_host *host;
   lua_State *L;             /* NULL before the first step (without arguments) and after the end */
   bide_wait *wait;          /* what it waits for, or NULL */
@@ -43,7 +43,7 @@ struct bide_task {
     bide_timer timer; /* sleep */
     struct {
       bide_link link; /* await */
-      bide_future *on;
+      bide_fut *on;
     } await;
   } op;
   uint32_t slot;        /* in the host's table of tasks */

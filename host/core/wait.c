@@ -38,12 +38,32 @@ static int k_woken(lua_State *L, int status, lua_KContext ctx) {
   return ((bide_kwait)ctx)(L, h, w);
 }
 
-static int yield(lua_State *L, bide_kwait k) {
+/* The same for C functions that are not bide's own and lack the upvalue. */
+static int k_woken_foreign(lua_State *L, int status, lua_KContext ctx) {
+  bide_host *h = bide__host_of(L);
+  bide_wait *w;
+  (void)status;
+  if (!h->delivering) {
+    bide__push_sentinel(L);
+    return lua_yieldk(L, 1, ctx, k_woken_foreign);
+  }
+  h->delivering = 0;
+  w = h->current->wait;
+  h->current->wait = NULL;
+  w->task = NULL;
+  return ((bide_kwait)ctx)(L, h, w);
+}
+
+static int yield_to(lua_State *L, bide_kwait k, lua_KFunction woken) {
 #ifdef BIDE_GC_STRESS
   lua_gc(L, LUA_GCCOLLECT, 0);
 #endif
   bide__push_sentinel(L);
-  return lua_yieldk(L, 1, (lua_KContext)k, k_woken);
+  return lua_yieldk(L, 1, (lua_KContext)k, woken);
+}
+
+static int yield(lua_State *L, bide_kwait k) {
+  return yield_to(L, k, k_woken);
 }
 
 void bide__wait_init(bide_host *h, bide_wait *w, const bide_waitops *ops) {
@@ -53,15 +73,26 @@ void bide__wait_init(bide_host *h, bide_wait *w, const bide_waitops *ops) {
   w->set = w->aborted = 0;
 }
 
-int bide__suspend(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops, bide_kwait k) {
+static void begin(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops) {
   bide_task *t = h->current;
   assert(t && L == h->top && t->wait == NULL);
+  (void)L;
   if (w->task == NULL) bide__wait_init(h, w, ops);
   w->ops = ops;
-  if (w->set) return bide__complete(L, h, w, w->status, k);
   t->wait = w;
   if (BIDE_UNLIKELY(bide__task_refused(t))) bide__task_interrupt(t, UV_ECANCELED);
+}
+
+int bide__suspend(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops, bide_kwait k) {
+  if (w->task && w->set) return bide__complete(L, h, w, w->status, k);
+  begin(L, h, w, ops);
   return yield(L, k);
+}
+
+int bide__suspend_foreign(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops,
+                          bide_kwait k) {
+  begin(L, h, w, ops);
+  return yield_to(L, k, k_woken_foreign);
 }
 
 void bide__wake(bide_wait *w, int status) {
@@ -72,18 +103,25 @@ void bide__wake(bide_wait *w, int status) {
   if (t->wait == w) bide__ready(t->host, t);
 }
 
-int bide__complete(lua_State *L, bide_host *h, bide_wait *w, int status, bide_kwait k) {
+/* Nonzero when it is the turn of others first; the wait is then complete and in the later queue. */
+static int others_first(bide_host *h, bide_wait *w, int status) {
   w->status = status;
-  if (BIDE_UNLIKELY(++h->fast >= 128)) {
-    h->fast = 0;
-    w->task = h->current;
-    w->set = w->aborted = 1; /* complete: cancellation comes too late for it */
-    h->current->wait = w;
-    bide__queue_push(&h->later, h->current);
-    return yield(L, k);
-  }
   w->task = NULL;
-  return k(L, h, w);
+  if (BIDE_LIKELY(++h->fast < 128)) return 0;
+  h->fast = 0;
+  w->task = h->current;
+  w->set = w->aborted = 1; /* complete: cancellation comes too late for it */
+  h->current->wait = w;
+  bide__queue_push(&h->later, h->current);
+  return 1;
+}
+
+int bide__complete(lua_State *L, bide_host *h, bide_wait *w, int status, bide_kwait k) {
+  return others_first(h, w, status) ? yield(L, k) : k(L, h, w);
+}
+
+int bide__complete_foreign(lua_State *L, bide_host *h, bide_wait *w, int status, bide_kwait k) {
+  return others_first(h, w, status) ? yield_to(L, k, k_woken_foreign) : k(L, h, w);
 }
 
 static int cannot_wait(lua_State *L, bide_host *h, const char *fname) {

@@ -89,4 +89,9 @@ int bide__is_waiting(lua_State *co);
  * towards the 128 completed awaits in a row after which others run. */
 int bide__complete(lua_State *L, bide_host *h, bide_wait *w, int status, bide_kwait k);
 
+/* Both for C functions whose first upvalue is not the host (bide_await): a look-up more. */
+int bide__suspend_foreign(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *ops,
+                          bide_kwait k);
+int bide__complete_foreign(lua_State *L, bide_host *h, bide_wait *w, int status, bide_kwait k);
+
 #endif

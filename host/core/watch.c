@@ -9,7 +9,7 @@
 typedef struct bide_watcher {
   bide_link link;
   bide_task *task; /* parked: anchored, in no queue */
-  bide_future *fut;
+  bide_fut *fut;
   bide_scope *scope;                /* of the run */
   struct bide_watcher *next, *prev; /* in the run's list of watchers */
 } bide_watcher;
@@ -31,10 +31,10 @@ static void on_ended(bide_link *link) {
 }
 
 void bide__watch(lua_State *L, bide_host *h) {
-  bide_run *run = h->current->scope->run;
+  bide_runner *run = h->current->scope->run;
   int flags = (h->current->fut.flags & BIDE_TF_DAEMON) | BIDE_TF_QUIET;
   bide_scope *scope = flags & BIDE_TF_DAEMON ? &run->daemons : &run->root;
-  bide_future *f = lua_touserdata(L, 1);
+  bide_fut *f = lua_touserdata(L, 1);
   bide_watcher *w;
   bide_task *t;
   lua_pushvalue(L, 2);
@@ -60,7 +60,7 @@ void bide__watch(lua_State *L, bide_host *h) {
   bide__link(f, &w->link, on_ended);
 }
 
-void bide__watchers_fini(bide_run *run) {
+void bide__watchers_fini(bide_runner *run) {
   while (run->watchers) {
     bide_watcher *w = run->watchers;
     bide_task *t = w->task;

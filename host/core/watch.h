@@ -9,6 +9,6 @@
 /* Stack: 1 the future, 2 the function. Runs function(future) in a task of the current run. */
 void bide__watch(lua_State *L, bide_host *h);
 /* The run is over: those that never ran never will. */
-void bide__watchers_fini(bide_run *run);
+void bide__watchers_fini(bide_runner *run);
 
 #endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* bide.h: async Lua for C programs.
+ *
+ * A host is one Lua state with one loop. Scripts in it run as tasks: a wait suspends only the task
+ * that waits. Any number of hosts may live in a process, each used by one thread at a time; there
+ * is no global state. Every function is to be called on the host's thread unless it says otherwise.
+ *
+ * Codes: functions that return int return 0 (or a count) on success and a negative code on failure:
+ * BIDE_ERROR when a Lua error is on the stack, else one of libuv's (UV_ENOMEM, UV_ECANCELED…). */
+#ifndef BIDE_H
+#define BIDE_H
+
+#include <stddef.h>
+#include <lua.h>
+#include <uv.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BIDE_VERSION_MAJOR 0
+#define BIDE_VERSION_MINOR 1
+#define BIDE_VERSION_PATCH 0
+#define BIDE_VERSION       "0.1.0"
+
+#define BIDE_ERROR (-6000) /* a Lua error; its value is on the stack */
+
+#if defined(__GNUC__)
+#define BIDE_API __attribute__((visibility("default")))
+#else
+#define BIDE_API
+#endif
+
+typedef struct bide_host bide_host;
+typedef struct bide_future bide_future;
+
+/* The version of the library, "0.1.0"; from any thread. */
+BIDE_API const char *bide_version(void);
+
+/* ---- hosts ---- */
+
+/* All zero is the default of each; set `size` to sizeof(bide_options), as BIDE_OPTIONS does. */
+typedef struct bide_options {
+  size_t size;     /* of this struct as the caller knows it */
+  uv_loop_t *loop; /* the caller's loop, used but never closed; NULL: one of its own */
+  lua_Alloc alloc; /* for all memory of the host; NULL: realloc and free */
+  void *alloc_ud;
+  /* Gets what would go to stderr (unhandled errors with their tracebacks), NUL-terminated, without
+   * a newline at the end; NULL: stderr. Must not call into the host. */
+  void (*report)(void *ud, const char *message);
+  void *report_ud;
+  unsigned no_libs; /* nonzero: open no standard libraries but the base library and coroutine */
+} bide_options;
+
+#define BIDE_OPTIONS                                                                               \
+  { sizeof(bide_options), NULL, NULL, NULL, NULL, NULL, 0 }
+
+/* Makes a host: a new Lua state with the standard libraries and bide (found by `require "bide"`).
+ * `options` may be NULL and is not kept. NULL when memory or handles are lacking. */
+BIDE_API bide_host *bide_new(const bide_options *options);
+
+/* Ends a host: cancels all its tasks, newest first, and refuses every further wait; runs their
+ * clean-up within bounds; closes what it has on the loop, the Lua state, and its own loop. Ends in
+ * bounded time whatever the scripts do. Not from within a task or a callback of the host. NULL is
+ * fine. */
+BIDE_API void bide_free(bide_host *host);
+
+/* The main Lua state: for passing functions, arguments and results. Valid until bide_free. */
+BIDE_API lua_State *bide_lua(bide_host *host);
+/* The loop that the host lives on. */
+BIDE_API uv_loop_t *bide_loop(bide_host *host);
+/* The host that a Lua state belongs to, or NULL: for C functions called from Lua. */
+BIDE_API bide_host *bide_host_of(lua_State *L);
+
+/* ---- running scripts ---- */
+
+/* Compiles a file, or `size` bytes of text at `chunk`, and pushes the function on bide_lua(host).
+ * `name` as for luaL_loadbuffer ("=name", "@file"). On BIDE_ERROR the message is pushed instead. */
+BIDE_API int bide_load_file(bide_host *host, const char *path);
+BIDE_API int bide_load_string(bide_host *host, const char *chunk, size_t size, const char *name);
+
+/* Runs the function below `nargs` arguments on bide_lua(host) as the main task of a run: drives the
+ * loop until it and all that it spawned have ended. Pops function and arguments; pushes `nresults`
+ * results (or LUA_MULTRET), or on failure two values: the error and, above it, its traceback (a
+ * string). UV_ECANCELED when bide_cancel ended it, BIDE_ERROR for any other error. */
+BIDE_API int bide_call(bide_host *host, int nargs, int nresults);
+
+/* Starts the function below `nargs` arguments on bide_lua(host) as a task; replaces them by the
+ * task. It first runs when the loop does: in bide_run, or in uv_run on the caller's own loop. On
+ * BIDE_ERROR the error is pushed instead. */
+BIDE_API int bide_spawn(bide_host *host, int nargs);
+
+/* Runs the loop. UV_RUN_DEFAULT: until no task is left, raising EDEADLK in waits that can't end.
+ * UV_RUN_ONCE, UV_RUN_NOWAIT: as uv_run. Returns how many tasks are left. */
+BIDE_API int bide_run(bide_host *host, uv_run_mode mode);
+
+/* Cancels everything that runs in the host: main tasks and all others, level-triggered. Also from
+ * callbacks of the loop. */
+BIDE_API void bide_cancel(bide_host *host);
+
+/* Calls `fn` on the loop's thread, outside any task, when the task or future at index `idx` of
+ * bide_lua(host) has ended in any way (at once if it has ended already). `ok`: it is done, neither
+ * failed nor cancelled. `fn` must not free the host. 0 or UV_ENOMEM, UV_EINVAL (no task there). */
+typedef void (*bide_done_fn)(bide_host *host, int ok, void *arg);
+BIDE_API int bide_on_done(bide_host *host, int idx, bide_done_fn fn, void *arg);
+
+/* How many errors nobody handled have been reported so far. */
+BIDE_API int bide_unhandled(bide_host *host);
+
+/* ---- C functions that wait ---- */
+
+/* A future of C: made by a C function that Lua calls in a task, awaited by it, filled later.
+ *
+ *     static int l_read_sensor(lua_State *L) {
+ *       bide_future *f = bide_future_new(L);
+ *       sensor_request(on_value, f);          // calls on_value later, on the loop's thread
+ *       return bide_await(L, f);
+ *     }
+ *     static void on_value(int v, void *f) { bide_resolve_integer(f, v); }
+ *
+ * Whoever is to fill it must resolve, reject or drop it exactly once, also after the await has been
+ * cancelled; until then it keeps the loop alive. */
+
+/* May raise (memory). `cancel`, if not NULL, is called at most once, when the await is cancelled
+ * before the future was filled: to stop the work early. It may fill or drop the future itself. */
+BIDE_API bide_future *bide_future_new(lua_State *L);
+BIDE_API void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg),
+                                    void *arg);
+
+/* Suspends the running task until `f` is filled; its results are what the calling function returns.
+ * Only as `return bide_await(L, f)`, once per future. Raises what the future was rejected with, or
+ * ECANCELED. */
+BIDE_API int bide_await(lua_State *L, bide_future *f);
+
+/* Puts results on the stack of L and returns how many; runs protected, inside the awaiting task,
+ * and may raise. Not called when the await was cancelled: then `drop` is, if it is not NULL. */
+typedef int (*bide_push_fn)(lua_State *L, void *arg);
+
+BIDE_API void bide_resolve(bide_future *f, bide_push_fn push, void *arg, void (*drop)(void *arg));
+BIDE_API void bide_resolve_nothing(bide_future *f);
+BIDE_API void bide_resolve_integer(bide_future *f, lua_Integer value);
+/* Copies the bytes; UV_ENOMEM rejects the future instead. */
+BIDE_API void bide_resolve_string(bide_future *f, const char *s, size_t size);
+/* Raises a bide.Error in the awaiting task. `code` as "EIO", `op` what was being done, `message`
+ * may be NULL; the strings are copied (cut to 31, 31 and 255 bytes). */
+BIDE_API void bide_reject(bide_future *f, const char *code, const char *op, const char *message);
+/* Nobody will ever fill it: the await ends with EDEADLK. */
+BIDE_API void bide_future_drop(bide_future *f);
+
+/* ---- from other threads ---- */
+
+/* Calls fn(host, arg) on the loop's thread, soon, in order of posting. From any thread. 0,
+ * UV_ENOMEM, or UV_ECANCELED once the host is being freed: then `fn` is never called. Calls posted
+ * before that run at the latest in bide_free. The caller must know that the host is not freed yet.
+ */
+typedef void (*bide_post_fn)(bide_host *host, void *arg);
+BIDE_API int bide_post(bide_host *host, bide_post_fn fn, void *arg);
+
+/* The Lua module `bide.core`, for Lua states that the caller makes. */
+BIDE_API int luaopen_bide_core(lua_State *L);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* embed_post.c: calls from other threads. One mutex guards the list of calls; it is never held
+ * while user code runs. */
+#include "bide.h"
+#include "embed.h"
+
+#include <stdlib.h>
+
+typedef struct call {
+  struct call *next;
+  bide_post_fn fn;
+  void *arg;
+} call;
+
+struct bide_post {
+  bide_tenant tenant;
+  uv_async_t async;
+  uv_mutex_t mutex;
+  bide_host *host;
+  call *first, **last; /* guarded; malloc'd, since the host's allocator is not for other threads */
+  int closed;          /* guarded */
+  uint32_t held;
+};
+
+static void run_calls(struct bide_post *p) {
+  call *c;
+  uv_mutex_lock(&p->mutex);
+  c = p->first;
+  p->first = NULL;
+  p->last = &p->first;
+  uv_mutex_unlock(&p->mutex);
+  while (c) {
+    call *next = c->next;
+    c->fn(p->host, c->arg);
+    free(c);
+    c = next;
+  }
+}
+
+static void on_async(uv_async_t *async) {
+  run_calls(async->data);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct bide_post *p = handle->data;
+  bide_host *h = p->host;
+  uv_mutex_destroy(&p->mutex);
+  h->post = NULL;
+  h->closing_handles--;
+  bide__free(h, p, sizeof *p);
+}
+
+static void close_post(bide_tenant *tenant) {
+  struct bide_post *p = bide_container(tenant, struct bide_post, tenant);
+  uv_mutex_lock(&p->mutex);
+  p->closed = 1;
+  uv_mutex_unlock(&p->mutex);
+  run_calls(p);
+  p->host->closing_handles++;
+  uv_close((uv_handle_t *)&p->async, on_closed);
+}
+
+int bide__post_open(bide_host *h) {
+  struct bide_post *p = bide__alloc(h, sizeof *p);
+  int rc;
+  if (!p) return UV_ENOMEM;
+  p->host = h;
+  p->first = NULL;
+  p->last = &p->first;
+  p->closed = 0;
+  p->held = 0;
+  if ((rc = uv_mutex_init(&p->mutex)) != 0) {
+    bide__free(h, p, sizeof *p);
+    return rc;
+  }
+  if ((rc = uv_async_init(h->loop, &p->async, on_async)) != 0) {
+    uv_mutex_destroy(&p->mutex);
+    bide__free(h, p, sizeof *p);
+    return rc;
+  }
+  p->async.data = p;
+  uv_unref((uv_handle_t *)&p->async);
+  p->tenant.close = close_post;
+  bide__tenant_add(h, &p->tenant);
+  h->post = p;
+  return 0;
+}
+
+void bide__post_hold(bide_host *h) {
+  if (h->post && h->post->held++ == 0) uv_ref((uv_handle_t *)&h->post->async);
+}
+
+void bide__post_let_go(bide_host *h) {
+  if (h->post && --h->post->held == 0) uv_unref((uv_handle_t *)&h->post->async);
+}
+
+int bide_post(bide_host *h, bide_post_fn fn, void *arg) {
+  struct bide_post *p = h->post;
+  call *c;
+  int closed;
+  if (!p) return UV_ECANCELED;
+  c = malloc(sizeof *c);
+  if (!c) return UV_ENOMEM;
+  c->fn = fn;
+  c->arg = arg;
+  c->next = NULL;
+  uv_mutex_lock(&p->mutex);
+  closed = p->closed;
+  if (!closed) {
+    *p->last = c;
+    p->last = &c->next;
+    uv_async_send(&p->async);
+  }
+  uv_mutex_unlock(&p->mutex);
+  if (!closed) return 0;
+  free(c);
+  return UV_ECANCELED;
+}
