@@ -2,9 +2,11 @@
 -- The prompt: reads a chunk, runs it as a task, prints what it returns. Other tasks run on while it
 -- waits for a line. Ctrl-C cancels the chunk that runs.
 -- Called with what the program lends it: read_line(text) waits and returns a line or nil at the
--- end; wait_interrupt() waits for the next Ctrl-C; report(err, traceback) shows an error.
+-- end; wait_interrupt() waits for the next Ctrl-C; report(err, traceback) shows an error; leave()
+-- ends the run.
 
-local read_line, wait_interrupt, report = ...
+local system = ...
+local read_line, report = system.read_line, system.report
 local bide = require "bide"
 
 local running -- the task of the chunk, while it runs
@@ -48,7 +50,7 @@ end
 
 bide.daemon(function()
   while true do
-    wait_interrupt()
+    system.wait_interrupt()
     if running then running:cancel() end
   end
 end)
@@ -62,6 +64,6 @@ while true do
   elseif message then
     report(message)
   else
-    break
+    return system.leave()
   end
 end

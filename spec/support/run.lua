@@ -3,13 +3,18 @@
 -- with `lua5.4` and the module in its path. The whole of busted runs in one run of bide's, and each
 -- `it`, with its before_each and after_each, in a run of its own inside it: so a body may wait, in
 -- every mode alike, and what it spawned has ended before the next one starts.
--- Owns the time limit of a spec; an error that no task awaited fails the spec or the suite.
+-- An error that no task awaited fails the suite. The file that BIDE_SPEC_AT names, when it is set,
+-- holds the spec that runs: should the suite hang or crash, its caller can tell where.
 
 local bide = require "bide"
 
-local SPEC_SECONDS = tonumber(os.getenv "BIDE_SPEC_SECONDS") or 60
-
 local failed, stray = false, 0
+
+local function note(text)
+  local path = os.getenv "BIDE_SPEC_AT"
+  local file <close> = path and assert(io.open(path, "w"))
+  if file then assert(file:write(text, "\n")) end
+end
 
 -- busted leaves through here, in mid-run: note it, and let the run end in order.
 require("busted.compatibility").exit = function(code)
@@ -24,7 +29,8 @@ package.loaded["busted.core"] = function(...)
     if descriptor == "it" and type(executor) == "function" then
       local run_spec = executor
       executor = function(element)
-        return bide.timeout(SPEC_SECONDS, bide.run, run_spec, element)
+        note(("%s:%d: %s"):format(element.trace.short_src, element.trace.currentline, element.name))
+        bide.run(run_spec, element)
       end
     end
     return register(descriptor, executor, attributes)
@@ -39,6 +45,7 @@ end)
 
 bide.run(function()
   require "busted.runner" { standalone = false, output = "plainTerminal" }
+  note "all specs have ended"
 end)
 
 if stray > 0 then

@@ -57,7 +57,8 @@ busted() {
   shift
   log=$logs/$(echo "$part" | tr '/:' '--').log
   started=$(date +%s)
-  timeout -k 10 "$part_seconds" "$@" >"$log" 2>&1 </dev/null
+  echo 'no spec yet' >"$logs/at"
+  BIDE_SPEC_AT=$logs/at timeout -k 10 "$part_seconds" "$@" >"$log" 2>&1 </dev/null
   status=$?
   p=$(count "$log" '^\([0-9]*\) success[^/]*\/ .*')
   f=$(count "$log" '^[0-9]* success[^/]*\/ \([0-9]*\) failure.*')
@@ -65,7 +66,7 @@ busted() {
   s=$(count "$log" '^[0-9]* success[^/]*\/[^/]*\/[^/]*\/ \([0-9]*\) pending.*')
   if [ -z "$p" ]; then
     [ "$status" -ne 0 ] || status=1
-    echo "(no summary)" >>"$log"
+    echo "no summary; it was at: $(cat "$logs/at")" >>"$log"
   fi
   say "$part" "${p:-0}" $((${f:-0} + ${e:-0})) "${s:-0}" "$status" "$log"
 }

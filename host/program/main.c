@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* main.c: the `bide` command: a host, its command line, its exit status.
+ *
+ * Owns the host. Exit status: 0; 1 after an error, also one that no task awaited; 2 for a wrong
+ * command line; 130 after Ctrl-C. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include <bide.h>
+
+#include "arguments.h"
+#include "interrupt.h"
+#include "prompt.h"
+#include "report.h"
+#include "steps.h"
+
+enum { EXIT_INTERRUPTED = 130 };
+
+static void print_version(void) {
+  printf("bide " BIDE_VERSION " (" LUA_RELEASE ", libuv %s)\n", uv_version_string());
+  fflush(stdout);
+}
+
+/* Runs the steps in the host's main task; returns the exit status. */
+static int run_steps(bide_host *host, arguments *args) {
+  lua_State *L = bide_lua(host);
+  lua_pushcfunction(L, l_prepare);
+  lua_pushlightuserdata(L, args);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    report_error(L, -1, 0);
+    return EXIT_FAILURE;
+  }
+  lua_pushlightuserdata(L, args);
+  lua_pushcclosure(L, l_steps, 1);
+  int status = bide_call(host, 0, 0);
+  if (prompt_left()) return EXIT_SUCCESS;
+  if (status < 0 && !(interrupt_seen() && report_is_cancelled(L, -2))) report_error(L, -2, -1);
+  if (interrupt_seen()) return EXIT_INTERRUPTED;
+  return status < 0 || bide_unhandled(host) > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int run_host(arguments *args) {
+  bide_host *host = bide_new(NULL);
+  if (!host) {
+    fputs("bide: cannot start: not enough memory\n", stderr);
+    return EXIT_FAILURE;
+  }
+  int status = EXIT_FAILURE;
+  int error = interrupt_start(host);
+  if (error < 0) fprintf(stderr, "bide: cannot start: %s\n", uv_strerror(error));
+  else status = run_steps(host, args);
+  prompt_stop();
+  interrupt_stop();
+  bide_free(host);
+  return status;
+}
+
+int main(int argc, char **argv) {
+  arguments args;
+  int status = arguments_init(&args, argc, argv);
+  if (status == 0 && args.help) {
+    fputs(arguments_usage, stdout);
+  } else if (status == 0) {
+    signal(SIGPIPE, SIG_IGN);
+    if (args.version) print_version();
+    if (args.nsteps > 0) status = run_host(&args);
+  }
+  arguments_fini(&args);
+  if (fflush(stdout) != 0 && status == 0) status = EXIT_FAILURE;
+  return status;
+}

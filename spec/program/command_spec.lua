@@ -1,0 +1,229 @@
+-- SPDX-License-Identifier: MIT
+-- The `bide` command: what it does is what lua5.4 does, but that everything may wait.
+
+local process = require "spec.support.process"
+
+local bide = process.bide
+
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  local pipe <close> = assert(io.popen "pwd")
+  return pipe:read "l" .. "/" .. path
+end
+
+describe("the command line", function()
+  local dir
+
+  setup(function() dir = process.temporary_directory() end)
+  teardown(function() process.remove(dir) end)
+
+  local function script(name, text)
+    local path = dir .. "/" .. name
+    process.write_file(path, text)
+    return path
+  end
+
+  -- Runs both with the same words; the name of the interpreter is all that may differ.
+  local function compare(words, opts)
+    local ours = process.run({ process.program, table.unpack(words) }, opts)
+    local stock = process.run({ "lua5.4", table.unpack(words) }, opts)
+    assert.equal(stock.out, (ours.out:gsub(process.program:gsub("%p", "%%%0"), "lua5.4")))
+    assert.equal(stock.status, ours.status)
+    assert.equal(stock.err:match "^lua5.4: ([^\n]*)", ours.err:match "^bide: ([^\n]*)")
+    return ours
+  end
+
+  it("gives a script its arguments in `...` and in `arg`, negative indices included", function()
+    local path = script("args.lua", [[
+      print(...)
+      local low = 0
+      while arg[low - 1] do low = low - 1 end
+      for i = low, #arg do print(i, arg[i]) end
+    ]])
+    compare { path, "a", "", "c d" }
+    compare { "-e", "x = 1", "-W", path, "-e", "--" }
+    compare { "--", path, "-v" }
+    compare { "-e", "arg[1] = 'changed'", path, "given" }
+  end)
+
+  it("runs -e and -l in order, before the script", function()
+    compare { "-e", "x = 1", "-l", "table", "-e", "x = x + 1", script("x.lua", "print(x)") }
+    compare { "-e", "print(arg[0], #arg)", "-e", "print(2)" }
+    compare { "-l", "s=string", "-e", "print(s == string)" }
+    compare { "-l", "no.such.module", "-e", "print 'never'" }
+  end)
+
+  it("reads standard input for `-`, and when there is neither script nor terminal", function()
+    compare({ "-", "x", "y" }, { stdin = "print(arg[0], ...)" })
+    compare({}, { stdin = "print('no script', arg[0])" })
+    compare({ "-" }, { stdin = "x =" })
+  end)
+
+  it("skips a first line that starts with #", function()
+    compare { script("hash.lua", "#!/usr/bin/env bide\nprint 'run'\nerror 'line 3'") }
+  end)
+
+  it("honours LUA_INIT, but not under -E", function()
+    compare({ "-e", "print 'code'" }, { env = { LUA_INIT = "print 'init'" } })
+    compare({ "-e", "print 'code'" }, { env = { LUA_INIT = "x", LUA_INIT_5_4 = "print '5.4'" } })
+    compare({ "-e", "" }, { env = { LUA_INIT = "@" .. script("init.lua", "print 'file'") } })
+    compare({ "-e", "print 'code'" }, { env = { LUA_INIT = "error 'in init'" } })
+    compare({ "-E", "-e", "print 'code'" }, { env = { LUA_INIT = "print 'init'" } })
+    local env = { LUA_PATH = "/elsewhere/?.lua", LUA_CPATH = "/elsewhere/?.so" }
+    compare({ "-E", "-e", "print(package.path, package.cpath)" }, { env = env })
+    compare({ "-e", "print(package.path, package.cpath)" }, { env = env })
+  end)
+
+  it("ends with status 1 after an error and shows it as lua5.4 does", function()
+    compare { "-e", "error 'text'" }
+    compare { "-e", "error {}" }
+    compare { "-e", "error(nil)" }
+    compare { "-e", "error(12)" }
+    compare { "-e", "error(setmetatable({}, { __tostring = function() return 'shown' end }))" }
+    compare { "-e", "x = = 1" }
+    compare { dir .. "/missing.lua" }
+    compare { "-e", "arg = 3", script("any.lua", "") }
+  end)
+
+  it("shows a traceback with the failing function and the main chunk", function()
+    local path = script("deep.lua", "local function inner()\n  error 'deep'\nend\ninner()\n")
+    local result = bide(path)
+    assert.equal(1, result.status)
+    assert.matches("deep.lua:2: deep\n", result.err, 1, true)
+    assert.matches("stack traceback:", result.err, 1, true)
+    assert.matches("deep.lua:2: in [^\n]*'inner'", result.err)
+    assert.matches("deep.lua:4: in main chunk", result.err, 1, true)
+  end)
+
+  it("survives an error value whose __tostring fails", function()
+    local result = bide("-e", "error(setmetatable({}, { __tostring = function() error {} end }))")
+    assert.equal(1, result.status)
+    assert.matches("^bide: %S", result.err)
+  end)
+
+  it("ends with os.exit's status, and flushes", function()
+    compare { "-e", "io.write 'text' os.exit(3)" }
+    compare { "-e", "io.write 'text' os.exit(false)" }
+    compare { "-e", "io.write 'text' os.exit(true, true)" }
+  end)
+
+  it("ends with status 2 and tells its usage after a wrong option", function()
+    for _, word in ipairs { "-x", "--nothing", "-e", "-l" } do
+      local result = bide(word)
+      assert.equal(2, result.status)
+      assert.matches("usage: bide", result.err, 1, true)
+      assert.equal("", result.out)
+    end
+  end)
+
+  it("tells its version and its usage", function()
+    assert.matches("^bide %d+%.%d+%.%d+ %(Lua 5%.4", bide("-v").out)
+    assert.matches("^usage: bide", bide("-h").out)
+    assert.equal(0, bide("--help").status)
+  end)
+
+  it("turns warnings on with -W alone", function()
+    assert.equal("Lua warning: said\n", bide("-W", "-e", "warn 'said'").err)
+    assert.equal("", bide("-e", "warn 'said'").err)
+  end)
+
+  it("finds Lua modules beside the script, also through a link", function()
+    script("beside.lua", "return 'found'")
+    os.execute(("mkdir -p %s/pack && echo 'return \"init\"' >%s/pack/init.lua"):format(dir, dir))
+    local path = script("uses.lua", "print(require 'beside', require 'pack')")
+    assert.equal("found\tinit\n", bide(path).out:gsub("\t%S*/%S*", ""))
+    os.execute(("mkdir -p %s/links && ln -sf ../uses.lua %s/links/tool"):format(dir, dir))
+    assert.matches("^found", bide(dir .. "/links/tool").out)
+    local program = absolute(process.program)
+    assert.matches("^found", process.run({ program, "uses.lua" }, { directory = dir }).out)
+  end)
+
+  it("works alone, from any directory, with no path set", function()
+    local program = dir .. "/alone"
+    os.execute(("cp %s %s"):format(process.quote(process.program), process.quote(program)))
+    local env = { LUA_PATH = "", LUA_CPATH = "" }
+    local code = "local bide = require 'bide' bide.sleep(0) print(type(bide.run))"
+    local result = process.run({ program, "-e", code }, { directory = "/", env = env })
+    assert.same({ status = 0, out = "function\n", err = "" }, result)
+  end)
+
+  it("loads C modules that were built for stock Lua", function()
+    local result = bide("-e", "print(require 'cjson'.encode { 1, 2 }, require 'lfs' ~= nil)")
+    assert.same({ status = 0, out = "[1,2]\ttrue\n", err = "" }, result)
+  end)
+end)
+
+describe("the main chunk", function()
+  it("is a task: it waits at top level, in -e and in a script alike", function()
+    local result = bide("-e", [[
+      local bide = require "bide"
+      bide.spawn(function() print "spawned" end)
+      bide.sleep(0)
+      print(bide.gather(function() return "a" end, function() return "b" end))
+    ]])
+    assert.same({ status = 0, out = "spawned\na\tb\n", err = "" }, result)
+  end)
+
+  it("is waited for together with all it spawned", function()
+    local result = bide("-e", [[
+      local bide = require "bide"
+      bide.spawn(function() bide.sleep(0.01) print "last" end)
+      print "first"
+    ]])
+    assert.same({ status = 0, out = "first\nlast\n", err = "" }, result)
+  end)
+
+  it("gives status 1 and a report for an error that no task awaited", function()
+    local result = bide("-e", [[
+      local bide = require "bide"
+      bide.spawn(function() error "nobody looks" end)
+      bide.sleep(0)
+      print "goes on"
+    ]])
+    assert.equal(1, result.status)
+    assert.equal("goes on\n", result.out)
+    assert.matches("nobody looks", result.err, 1, true)
+  end)
+
+  it("does not die of a closed pipe", function()
+    local code = "for _ = 1, 1e5 do io.write 'text' end io.stderr:write 'alive'"
+    local line = ("%s -e %s | true"):format(process.quote(process.program), process.quote(code))
+    assert.matches("alive", process.run({ "sh", "-c", line }).err, 1, true)
+  end)
+end)
+
+describe("Ctrl-C", function()
+  -- The program sends the signal to itself, so that nothing has to be waited for. (Not through
+  -- os.execute, during which system() ignores it.)
+  local interrupt = "io.popen('kill -INT $PPID'):close()\n"
+
+  it("cancels the run: clean-up runs, the status is 130", function()
+    local result = bide("-e", [[
+      local bide = require "bide"
+      local function hold(name)
+        local function closed() print("closed " .. name) end
+        local guard <close> = setmetatable({}, { __close = closed })
+        bide.sleep(60)
+        return guard
+      end
+      bide.spawn(hold, "spawned")
+      bide.spawn(function() ]] .. interrupt .. [[ end)
+      hold "main"
+    ]])
+    assert.equal(130, result.status)
+    assert.matches("closed main", result.out, 1, true)
+    assert.matches("closed spawned", result.out, 1, true)
+    assert.equal("", result.err)
+  end)
+
+  it("ends the program at once when it comes twice", function()
+    local result = bide("-e", interrupt .. interrupt .. "while true do end")
+    assert.equal(130, result.status)
+  end)
+
+  it("is left alone when it was ignored from the start", function()
+    local code = interrupt .. "require 'bide'.sleep(0) print 'goes on'"
+    local line = ("trap '' INT; exec %s -e %s"):format(process.program, process.quote(code))
+    assert.same({ status = 0, out = "goes on\n", err = "" }, process.run { "sh", "-c", line })
+  end)
+end)
