@@ -97,8 +97,16 @@ int bide_unhandled(bide_host *h) {
 
 /* ---- loading ---- */
 
+/* Protected: luaL_loadfile makes the chunk's name before it calls the compiler. */
+static int load_file(lua_State *L) {
+  if (luaL_loadfile(L, lua_touserdata(L, 1)) != LUA_OK) return lua_error(L);
+  return 1;
+}
+
 int bide_load_file(bide_host *h, const char *path) {
-  return luaL_loadfile(h->main, path) == LUA_OK ? 0 : BIDE_ERROR;
+  lua_pushcfunction(h->main, load_file);
+  lua_pushlightuserdata(h->main, (void *)path);
+  return lua_pcall(h->main, 1, 1, 0) == LUA_OK ? 0 : BIDE_ERROR;
 }
 
 int bide_load_string(bide_host *h, const char *chunk, size_t size, const char *name) {
