@@ -17,8 +17,9 @@ bide.run(function()
   assert(named.x + named.y == 3)
   assert(bide.race { after(50, "slow"), after(1, "fast") } == "fast")
 
-  local ok = pcall(bide.timeout, 0.001, bide.sleep, 60)
+  local ok, err = pcall(bide.timeout, 0.001, bide.sleep, 60)
   assert(not ok)
+  if not bide.is_timeout(err) then error(err, 0) end
 
   local closed = false
   local task = bide.spawn(function()
@@ -28,6 +29,8 @@ bide.run(function()
   end)
   bide.sleep(0)
   task:cancel()
-  pcall(task.await, task)
+  ok, err = pcall(task.await, task)
+  assert(not ok)
+  if not bide.is_cancelled(err) then error(err, 0) end
   assert(closed)
 end)

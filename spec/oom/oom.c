@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <lauxlib.h>
+
 #include <bide.h>
 
 enum { BATCH = 50, ATTEMPT_SECONDS = 30, FAILURES_SHOWN = 5 };
@@ -83,18 +85,38 @@ static void *meter_alloc(void *ud, void *block, size_t osize, size_t nsize) {
   return result;
 }
 
-/* One run of the script. Returns 0 when it succeeded, -1 after an error. */
+/* Whether the error at `index` is one of memory: as text, or as bide's error, or the text that
+ * luaL_checkstack has for a stack that cannot grow. Anything else means that a failed allocation
+ * made the script see something wrong. */
+static bool is_memory_error(lua_State *L, int index) {
+  bool held = false;
+  lua_pushvalue(L, index);
+  if (lua_type(L, -1) == LUA_TTABLE) lua_getfield(L, -1, "code");
+  const char *text = lua_tostring(L, -1);
+  static const char *const known[] = {"memory", "ENOMEM", "stack overflow"};
+  for (size_t i = 0; text && i < sizeof known / sizeof known[0]; i++)
+    held = held || strstr(text, known[i]);
+  if (!held) fprintf(stderr, "unexpected error: %s\n", text ? text : luaL_typename(L, -1));
+  return held;
+}
+
+/* One run of the script. Returns 0 when it succeeded, -1 after an error of memory, -2 after another
+ * one. */
 static int attempt(const char *script, meter *m) {
   bide_options options = {.size = sizeof options};
   options.alloc = meter_alloc;
   options.alloc_ud = m;
   bide_host *host = bide_new(&options);
   if (!host) return -1;
+  lua_State *L = bide_lua(host);
   int status = bide_load_file(host, script);
   if (status == 0) status = bide_call(host, 0, 0);
-  if (status == 0 && bide_unhandled(host) > 0) status = -1;
+  m->fail_to = 0;
+  int result = 0;
+  if (status < 0) result = is_memory_error(L, 1) ? -1 : -2;
+  if (status == 0 && bide_unhandled(host) > 0) result = -1;
   bide_free(host);
-  return status < 0 ? -1 : 0;
+  return result;
 }
 
 static meter failing(uint64_t n, mode how) {
@@ -110,8 +132,10 @@ static void run_batch(const char *script, mode how, const plan *p, size_t from) 
     shared->n = p->n[i];
     shared->index = i;
     alarm(ATTEMPT_SECONDS);
-    if (attempt(script, &m) < 0) shared->errors++;
+    int result = attempt(script, &m);
     alarm(0);
+    if (result < 0) shared->errors++;
+    if (result < -1) _exit(1);
     if (m.blocks != 0 || m.bytes != 0) {
       shared->left = m.blocks;
       fprintf(stderr, "left behind: %lld blocks, %lld bytes\n", (long long)m.blocks,
