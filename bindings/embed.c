@@ -144,7 +144,7 @@ int bide_call(bide_host *h, int nargs, int nresults) {
 
 static int spawn_protected(lua_State *L) {
   bide_host *h = bide__host_of(L);
-  bide__spawn(L, h, lua_gettop(L) - 1, &h->base->root, 0);
+  bide__spawn(L, h, lua_gettop(L) - 1, &h->base->root, 0, 0);
   return 1;
 }
 

@@ -26,8 +26,8 @@ static int spawn_checked(lua_State *L, bide_host *h, const char *name, int daemo
   if (!h->current) return bide__error(L, h, "ENORUN", name, "not inside bide.run");
   run = h->current->scope->run;
   if (daemon || (h->current->fut.flags & BIDE_TF_DAEMON))
-    bide__spawn(L, h, lua_gettop(L) - 1, &run->daemons, BIDE_TF_DAEMON);
-  else bide__spawn(L, h, lua_gettop(L) - 1, &run->root, 0);
+    bide__spawn(L, h, lua_gettop(L) - 1, &run->daemons, BIDE_TF_DAEMON, bide__site_caller(L, h));
+  else bide__spawn(L, h, lua_gettop(L) - 1, &run->root, 0, bide__site_caller(L, h));
   return 1;
 }
 
@@ -190,7 +190,6 @@ static int m_name(lua_State *L) {
 }
 
 const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size) {
-  const bide_task *t = lua_touserdata(L, idx);
   idx = lua_absindex(L, idx);
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->names_ref);
   lua_pushvalue(L, idx);
@@ -198,7 +197,9 @@ const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size
     strncpy(buf, lua_tostring(L, -1), size - 1);
     buf[size - 1] = '\0';
   } else {
-    bide__site_text(h, t->site_name, buf, size);
+    lua_getiuservalue(L, idx, 2);
+    bide__site_text(h, bide__site_function(L, h, -1), buf, size);
+    lua_pop(L, 1);
   }
   lua_pop(L, 2);
   return buf;

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-enum { CHAIN_MAX = 64 };
+enum { CHAIN_MAX = 64, NESTED_MAX = 8 };
 
 /* ---- sleep ---- */
 
@@ -73,7 +73,7 @@ static void describe_await(const bide_wait *w, char *buf, size_t size) {
   const bide_fut *f = t->op.await.on;
   char name[80];
   if (f->kind == BIDE_IS_TASK) {
-    bide__site_text(t->host, ((const bide_task *)f)->site_name, name, sizeof name);
+    bide__site_text(t->host, bide__task_site(t->host, (const bide_task *)f), name, sizeof name);
     snprintf(buf, size, "await task %s", name);
   } else {
     snprintf(buf, size, "await future");
@@ -103,9 +103,32 @@ int bide__await_cycle(const bide_host *h, const bide_fut *f) {
   return 0;
 }
 
+/* The awaited task has not begun and is all that is ready: it would run next, and the caller after
+ * it. So it runs here, and if it ends without waiting the caller need not be suspended at all. */
+static void run_next(lua_State *L, bide_host *h, bide_task *t) {
+  bide_task *caller = h->current;
+  lua_State *top = h->top;
+  bide_scope *base = h->co_base;
+  uint16_t fast = h->fast;
+  bide__queue_pop(&h->ready);
+  h->nested++;
+  bide__task_step(h, t, L);
+  h->nested--;
+  h->current = caller;
+  h->top = top;
+  h->co_base = base;
+  h->fast = fast;
+}
+
+static int runs_next(const bide_host *h, const bide_fut *f) {
+  return f->kind == BIDE_IS_TASK && h->ready.n == 1 && h->ready.head == (const bide_task *)f &&
+         !(f->flags & BIDE_TF_STARTED) && h->round_left == 0 && h->nested < NESTED_MAX;
+}
+
 int bide__await(lua_State *L, bide_host *h, bide_fut *f) {
   bide_task *t = h->current;
   if (bide__checkpoint(L, h, "await")) return bide__refuse(L, h);
+  if (runs_next(h, f)) run_next(L, h, (bide_task *)f);
   if (f->state != BIDE_PENDING) return bide__complete(L, h, &t->own, 0, k_await);
   if (bide__await_cycle(h, f))
     return bide__error(L, h, "EDEADLK", "await",

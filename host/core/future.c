@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
+const char bide__fut_magic = 0;
+
 static int has_mt(lua_State *L, int idx, const void *mt) {
   int same;
   if (!lua_getmetatable(L, idx)) return 0;
@@ -18,22 +20,20 @@ static int has_mt(lua_State *L, int idx, const void *mt) {
 
 bide_fut *bide__tofuture(lua_State *L, bide_host *h, int idx) {
   bide_fut *f = lua_touserdata(L, idx);
-  const void *mt;
-  if (!f || lua_islightuserdata(L, idx) || !lua_getmetatable(L, idx)) return NULL;
-  mt = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  return mt == h->mt_task || mt == h->mt_future ? f : NULL;
+  if (!f || lua_rawlen(L, idx) < sizeof *f) return NULL; /* a light one has no length */
+  (void)h;
+  return f->magic == &bide__fut_magic ? f : NULL;
 }
 
 bide_task *bide__totask(lua_State *L, bide_host *h, int idx) {
-  bide_fut *f = lua_touserdata(L, idx);
-  if (!f || lua_islightuserdata(L, idx) || !has_mt(L, idx, h->mt_task)) return NULL;
-  return (bide_task *)f;
+  bide_fut *f = bide__tofuture(L, h, idx);
+  return f && f->kind == BIDE_IS_TASK ? (bide_task *)f : NULL;
 }
 
 bide_fut *bide__future_push(lua_State *L, bide_host *h) {
   bide_fut *f = lua_newuserdatauv(L, sizeof *f, 1);
   memset(f, 0, sizeof *f);
+  f->magic = &bide__fut_magic;
   f->kind = BIDE_IS_FUTURE;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_future_ref);
   lua_setmetatable(L, -2);
@@ -112,7 +112,7 @@ static void push_cancelled(lua_State *L, bide_host *h, int idx) {
   const bide_fut *f = lua_touserdata(L, idx);
   char name[80];
   if (f->kind == BIDE_IS_TASK) {
-    bide__site_text(h, ((const bide_task *)f)->site_name, name, sizeof name);
+    bide__task_name(L, h, idx, name, sizeof name);
     bide__error_push(L, h, "ECANCELED", "await", "task %s was cancelled", name);
   } else {
     bide__error_push(L, h, "ECANCELED", "await", "the future was cancelled");

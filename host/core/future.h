@@ -20,6 +20,8 @@ enum { BIDE_NATIVE_NONE, BIDE_NATIVE_MEMORY, BIDE_NATIVE_CLOSED, BIDE_NATIVE_CST
 typedef struct bide_fut bide_fut;
 typedef struct bide_link bide_link;
 
+extern const char bide__fut_magic;
+
 /* One who waits for a future: embedded in a task's op or a join. */
 struct bide_link {
   bide_link *next, *prev;          /* circular; both NULL when not linked */
@@ -27,10 +29,11 @@ struct bide_link {
 };
 
 struct bide_fut {
-  uint8_t state;  /* BIDE_PENDING … */
-  uint8_t kind;   /* BIDE_IS_… */
-  uint8_t native; /* BIDE_NATIVE_… when failed without an error value */
-  uint8_t flags;  /* of tasks: task.h */
+  const char *magic; /* &bide__fut_magic: tells our userdata from others' at no cost */
+  uint8_t state;     /* BIDE_PENDING … */
+  uint8_t kind;      /* BIDE_IS_… */
+  uint8_t native;    /* BIDE_NATIVE_… when failed without an error value */
+  uint8_t flags;     /* of tasks: task.h */
   uint32_t nres;
   bide_link *waiters; /* the last one to join, or NULL */
 };

@@ -7,6 +7,7 @@
  * handle have all let go. */
 #include "body.h"
 #include "error.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -206,7 +207,8 @@ int bide__group_spawn(lua_State *L, bide_host *h) {
     return bide__error(L, h, "ECLOSED", "group:spawn", "the group has ended");
   s = &g->body.scope;
   if (s->eff) return bide__error(L, h, "ECLOSED", "group:spawn", "the group is cancelled");
-  bide__spawn(L, h, lua_gettop(L) - 2, s, BIDE_TF_OWNED | (s->owner->fut.flags & BIDE_TF_DAEMON));
+  bide__spawn(L, h, lua_gettop(L) - 2, s, BIDE_TF_OWNED | (s->owner->fut.flags & BIDE_TF_DAEMON),
+              bide__site_caller(L, h));
   g->children++;
   return 1;
 }

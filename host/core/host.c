@@ -117,8 +117,6 @@ static int l_host_gc(lua_State *L) {
 }
 
 static void open_tables(lua_State *L, bide_host *h) {
-  h->tasks_ref = new_table_ref(L, NULL);
-  h->threads_ref = new_table_ref(L, NULL);
   h->reasons_ref = new_table_ref(L, NULL);
   h->names_ref = new_table_ref(L, "k");
   lua_pushboolean(L, 0);
@@ -245,8 +243,7 @@ void bide__host_close(bide_host *h) {
   bide__heap_fini(h, &h->alarms);
   bide__heap_fini(h, &h->deadlines);
   bide__thread_pool_fini(h);
-  slots_fini(h, &h->task_slots);
-  slots_fini(h, &h->thread_slots);
+  slots_fini(h, &h->slots);
   slots_fini(h, &h->failure_slots);
   bide__sites_fini(h);
   bide__free(h, h->deadlock, h->deadlock_size);

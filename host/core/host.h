@@ -57,6 +57,8 @@ struct bide_host {
   unsigned char quiet;  /* virtual clock: a poll found nothing */
   uint16_t close_depth; /* nested coroutine.close */
   uint16_t fast;        /* completed awaits in a row */
+  uint32_t round_left;  /* tasks of this round still to run */
+  uint16_t nested;      /* steps inside steps (await.c) */
   uint32_t turn;        /* loop turns, wraps */
   uint64_t vnow;        /* the virtual clock */
   bide_queue ready;     /* run in this turn or the next round of it */
@@ -75,10 +77,10 @@ struct bide_host {
   bide_tenant tenants; /* ring */
   bide_thread *pool;   /* owned; threads ready for reuse */
   uint32_t pool_n, pool_cap;
-  bide_slots task_slots, thread_slots, failure_slots;
+  bide_slots slots;         /* registry keys that anchor tasks and threads */
+  bide_slots failure_slots; /* keys in the tables of failures */
   uint32_t live_tasks;
-  uint32_t native_lost;       /* tasks that failed without an error value and without a waiter */
-  int tasks_ref, threads_ref; /* Lua tables in the registry */
+  uint32_t native_lost; /* tasks that failed without an error value and without a waiter */
   int failures_ref, lost_ref, details_ref, recent_ref, reasons_ref, scratch_ref;
   int names_ref;     /* weak table of names given by task:name(s) */
   int unhandled_ref; /* the on_unhandled handler or LUA_NOREF */

@@ -4,6 +4,7 @@
  * owned one has ended. */
 #include "join.h"
 #include "error.h"
+#include "trace.h"
 
 #include <string.h>
 
@@ -138,7 +139,7 @@ static int start_members(lua_State *L) {
       add_member(j, i, f, 0);
       lua_pop(L, 1);
     } else {
-      f = &bide__spawn(L, h, 0, &j->scope, flags)->fut;
+      f = &bide__spawn(L, h, 0, &j->scope, flags, j->site)->fut;
       lua_rawseti(L, 1, (lua_Integer)i);
       add_member(j, i, f, 1);
     }
@@ -158,6 +159,7 @@ int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
                const bide_waitops *ops, bide_kwait k) {
   bide_join *j = join_new(h, n, policy);
   if (!j) return luaL_error(L, "not enough memory");
+  j->site = bide__site_caller(L, h);
   lua_pushcfunction(L, start_members);
   lua_pushvalue(L, items);
   lua_pushlightuserdata(L, j);

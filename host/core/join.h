@@ -32,6 +32,7 @@ struct bide_join {
   uint32_t n, pending, owned_pending;
   uint32_t first;  /* index of the member that decided, 0: none */
   uint32_t errors; /* failed members so far */
+  uint32_t site;   /* where the join was called */
   uint8_t policy, decided, stopped, orphan;
   int abort_status; /* of the caller's cancellation */
   bide_member at[]; /* n */

@@ -6,6 +6,7 @@
 #include "error.h"
 #include "failure.h"
 #include "sched.h"
+#include "trace.h"
 #include "watch.h"
 
 #include <string.h>
@@ -111,7 +112,7 @@ static void drive(lua_State *L, bide_host *h, bide_runner *r) {
 
 static void start_main(lua_State *L, bide_runner *r, int nargs) {
   bide_host *h = r->host;
-  r->main = bide__spawn(L, h, nargs, &r->root, 0);
+  r->main = bide__spawn(L, h, nargs, &r->root, 0, bide__site_caller(L, h));
   bide__link(&r->main->fut, &r->link, on_main_ended);
 }
 

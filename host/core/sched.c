@@ -25,7 +25,7 @@ void bide__queue_push(bide_queue *q, bide_task *t) {
   q->n++;
 }
 
-static bide_task *queue_pop(bide_queue *q) {
+bide_task *bide__queue_pop(bide_queue *q) {
   bide_task *t = q->head;
   q->head = t->next;
   if (!q->head) q->tail = &q->head;
@@ -85,9 +85,12 @@ static void expire_deadlines(bide_host *h, uint64_t now) {
 }
 
 static int run_round(bide_host *h) {
-  uint32_t i, n = h->ready.n;
-  for (i = 0; i < n; i++) bide__task_step(h, queue_pop(&h->ready));
-  return (int)n;
+  int n = (int)h->ready.n;
+  for (h->round_left = h->ready.n; h->round_left > 0;) {
+    h->round_left--;
+    bide__task_step(h, bide__queue_pop(&h->ready), h->from);
+  }
+  return n;
 }
 
 static void drain(bide_host *h) {
@@ -241,7 +244,7 @@ static void note(bide_host *h, const bide_task *t, size_t *used) {
   int n;
   if (w->ops->describe) w->ops->describe(w, what, sizeof what);
   else snprintf(what, sizeof what, "%s", w->ops->op);
-  bide__site_text(h, t->site_name, name, sizeof name);
+  bide__site_text(h, bide__task_site(h, t), name, sizeof name);
   bide__site_text(h, bide__site_current(h, t->L), where, sizeof where);
   n = snprintf(h->deadlock + *used, room, "\n  task %s waits in %s at %s", name, what, where);
   *used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;

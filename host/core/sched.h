@@ -17,6 +17,7 @@ int bide__sched_open(bide_host *h);
 /* Closes the handles (asynchronously). */
 void bide__sched_close(bide_host *h);
 void bide__queue_push(bide_queue *q, bide_task *t);
+bide_task *bide__queue_pop(bide_queue *q);
 /* A turn without the loop: teardown only. Nonzero while something is ready. */
 int bide__sched_turn(bide_host *h);
 /* To be called before the loop is run by whoever runs it: a loop with nothing but ready tasks must

@@ -65,28 +65,39 @@ static int task_main(lua_State *L) {
 
 /* ---- threads ---- */
 
-/* Takes a thread from the pool or makes one; may raise. Anchored under its slot. */
+/* Anchors the value on top of the stack (popped) in the registry: our keys come from luaL_ref and
+ * are never given back to it, only to our own list. May raise. */
+static uint32_t anchor(lua_State *L, bide_host *h) {
+  bide_slots *s = &h->slots;
+  uint32_t slot;
+  if (BIDE_LIKELY(s->nfree > 0)) {
+    slot = s->free[--s->nfree];
+    lua_rawseti(L, LUA_REGISTRYINDEX, slot);
+    return slot;
+  }
+  if (bide__slot_peek(h, s) == 0) luaL_error(L, "not enough memory");
+  slot = (uint32_t)luaL_ref(L, LUA_REGISTRYINDEX);
+  s->top++;
+  return slot;
+}
+
+static void unanchor(bide_host *h, uint32_t slot) {
+  lua_pushboolean(h->from, 0); /* not nil: the key stays ours */
+  lua_rawseti(h->from, LUA_REGISTRYINDEX, slot);
+  bide__slot_give(&h->slots, slot);
+}
+
+/* Takes a thread from the pool or makes one; may raise. */
 static bide_thread take_thread(lua_State *L, bide_host *h) {
   bide_thread th;
   if (BIDE_LIKELY(h->pool_n > 0)) return h->pool[--h->pool_n];
   th.L = lua_newthread(L);
-  th.slot = bide__slot_peek(h, &h->thread_slots);
-  if (th.slot == 0) luaL_error(L, "not enough memory");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->threads_ref);
-  lua_insert(L, -2);
-  lua_rawseti(L, -2, th.slot);
-  lua_pop(L, 1);
-  bide__slot_take(&h->thread_slots);
+  th.slot = anchor(L, h);
   return th;
 }
 
 static void drop_thread(bide_host *h, bide_thread th) {
-  lua_State *L = h->from;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->threads_ref);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, th.slot);
-  lua_pop(L, 1);
-  bide__slot_give(&h->thread_slots, th.slot);
+  unanchor(h, th.slot);
 }
 
 static int pool_has_room(bide_host *h) {
@@ -137,20 +148,18 @@ static void lay_out(lua_State *L, lua_State *co, int idx) {
 /* ---- spawn ---- */
 
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->tasks_ref);
-  lua_rawgeti(L, -1, t->slot);
-  lua_remove(L, -2);
+  (void)h;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->slot);
 }
 
-/* Puts the task on top of the stack under the next free slot, which is taken only when the spawn is
- * certain; may raise. */
-static void anchor(lua_State *L, bide_host *h, bide_task *t) {
-  t->slot = bide__slot_peek(h, &h->task_slots);
-  if (t->slot == 0) luaL_error(L, "not enough memory");
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->tasks_ref);
-  lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, t->slot);
-  lua_pop(L, 1);
+uint32_t bide__task_site(bide_host *h, const bide_task *t) {
+  lua_State *L = h->from;
+  uint32_t site;
+  bide__push_task(L, h, t);
+  lua_getiuservalue(L, -1, 2);
+  site = bide__site_function(L, h, -1);
+  lua_pop(L, 2);
+  return site;
 }
 
 /* stack: …, f, args, task. Moves function and arguments to a thread; may raise, holding nothing. */
@@ -170,6 +179,28 @@ static void spawn_thread(lua_State *L, bide_host *h, bide_task *t, int nargs) {
   lua_xmove(L, th.L, nargs + 1);
 }
 
+static int anchor_protected(lua_State *L) {
+  lua_pushinteger(L, anchor(L, bide__host_of(L)));
+  return 1;
+}
+
+/* Anchors the copy on top of the stack (popped). If that raises, the thread goes back first. */
+static uint32_t anchor_task(lua_State *L, bide_host *h, bide_task *t) {
+  bide_thread th = {t->L, t->thread_slot};
+  uint32_t slot;
+  if (BIDE_LIKELY(h->slots.nfree > 0) || !t->L) return anchor(L, h);
+  lua_pushcfunction(L, anchor_protected);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    t->L = NULL;
+    return_thread(h, th);
+    lua_error(L);
+  }
+  slot = (uint32_t)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return slot;
+}
+
 static void inherit_locals(lua_State *L, bide_host *h, bide_task *t) {
   bide__push_task(L, h, h->current);
   lua_getiuservalue(L, -1, 1);
@@ -178,27 +209,28 @@ static void inherit_locals(lua_State *L, bide_host *h, bide_task *t) {
   t->fut.flags |= BIDE_TF_LOCALS;
 }
 
-bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags) {
+bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, uint32_t site) {
   int locals = h->current && (h->current->fut.flags & BIDE_TF_LOCALS);
-  uint32_t name = bide__site_function(L, h, -(nargs + 1));
-  bide_task *t = lua_newuserdatauv(L, sizeof *t, 1);
+  bide_task *t = lua_newuserdatauv(L, sizeof *t, 2);
   memset(t, 0, sizeof *t);
+  t->fut.magic = &bide__fut_magic;
   t->fut.kind = BIDE_IS_TASK;
   t->fut.flags = (uint8_t)flags;
   t->host = h;
-  t->site_name = name;
-  t->site_spawn = bide__site_caller(L, h);
+  t->site_spawn = site;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_task_ref);
   lua_setmetatable(L, -2);
-  anchor(L, h, t);
-  if (nargs > 0 || locals) {
+  if (locals) inherit_locals(L, h, t);
+  if (nargs > 0) {
+    lua_pushvalue(L, -(nargs + 2));
+    lua_setiuservalue(L, -2, 2);
     spawn_thread(L, h, t, nargs);
-    if (locals) inherit_locals(L, h, t);
   } else { /* the thread can wait until the first step */
     lua_insert(L, -2);
-    lua_setiuservalue(L, -2, 1);
+    lua_setiuservalue(L, -2, 2);
   }
-  bide__slot_take(&h->task_slots);
+  lua_pushvalue(L, -1);
+  t->slot = anchor_task(L, h, t);
   return t;
 }
 
@@ -210,8 +242,9 @@ void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope) {
   bide__ready(h, t);
 }
 
-bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags) {
-  bide_task *t = bide__spawn_parked(L, h, nargs, flags);
+bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags,
+                       uint32_t site) {
+  bide_task *t = bide__spawn_parked(L, h, nargs, flags, site);
   bide__task_unpark(h, t, scope);
   return t;
 }
@@ -242,11 +275,9 @@ static int start_thread(bide_host *h, bide_task *t) {
     }
   }
   bide__push_task(L, h, t);
-  lay_out(L, t->L, lua_gettop(L));
-  lua_getiuservalue(L, -1, 1);
+  lua_getiuservalue(L, -1, 2);
+  lay_out(L, t->L, lua_gettop(L) - 1);
   lua_xmove(L, t->L, 1);
-  lua_pushnil(L);
-  lua_setiuservalue(L, -2, 1);
   lua_pop(L, 1);
   return 0;
 }
@@ -260,12 +291,7 @@ static void forget_reason(bide_host *h, bide_task *t) {
 }
 
 void bide__task_release(bide_host *h, bide_task *t) {
-  lua_State *L = h->from;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->tasks_ref);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, t->slot);
-  lua_pop(L, 1);
-  bide__slot_give(&h->task_slots, t->slot);
+  unanchor(h, t->slot);
 }
 
 void bide__task_discard(bide_host *h, bide_task *t) {
@@ -360,20 +386,20 @@ static int begin(bide_host *h, bide_task *t) {
   return lua_gettop(t->L) - 1;
 }
 
-void bide__task_step(bide_host *h, bide_task *t) {
+void bide__task_step(bide_host *h, bide_task *t, lua_State *from) {
   int nargs = 0, nres = 0, status;
   h->fast = 0;
   if (!(t->fut.flags & BIDE_TF_STARTED)) {
     nargs = begin(h, t);
     if (nargs < 0) return;
   } else {
-    if (bide__is_waiting(t->L)) lua_pop(t->L, 1);
     h->delivering = t->wait != NULL;
+    if (lua_status(t->L) == LUA_YIELD && h->delivering) lua_pop(t->L, 1); /* the sentinel */
   }
   h->current = t;
   h->top = t->L;
   h->co_base = NULL;
-  status = lua_resume(t->L, h->from, nargs, &nres);
+  status = lua_resume(t->L, from, nargs, &nres);
   h->current = NULL;
   h->top = NULL;
   if (status == LUA_YIELD) {

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* task.h: a running Lua function whose result is a future.
  *
- * A task is a full userdata; while it lives it is anchored in the host's table of tasks under
- * `slot`. Its Lua thread comes from a pool, at the first step or, when there are arguments, at the
- * spawn; the thread's stack holds `task_main` with the task and the function. A thread goes back to
- * the pool only if its function ended in order and no user code ever saw the thread. Invariant: a
- * task is exactly one of: in the ready queue, in the later queue, running, waiting (wait != NULL,
- * not set), ended. */
+ * A task is a full userdata with two user values: 1 is the task-local variables while it runs and
+ * the result afterwards (future.h), 2 the function. While it lives it is anchored in the registry
+ * under the integer `slot`.
+ *
+ * Its Lua thread comes from a pool, at the first step or, when there are arguments, at the spawn;
+ * the thread's stack holds `task_main` with the task and the function. A thread goes back to the
+ * pool only if its function ended in order and no user code ever saw the thread.
+ *
+ * Invariant: a task is exactly one of: parked, in the ready queue, in the later queue, running,
+ * waiting (wait != NULL, not set), ended. */
 #ifndef BIDE_CORE_TASK_H
 #define BIDE_CORE_TASK_H
 
@@ -27,7 +31,7 @@ enum {
 
 typedef struct bide_thread {
   lua_State *L;
-  uint32_t slot; /* in the host's table of threads */
+  uint32_t slot; /* the registry key that anchors it */
 } bide_thread;
 
 struct bide_task {
@@ -46,19 +50,20 @@ struct bide_task {
       bide_fut *on;
     } await;
   } op;
-  uint32_t slot;        /* in the host's table of tasks */
-  uint32_t thread_slot; /* in the host's table of threads */
-  uint32_t site_name;   /* where its function is defined */
+  uint32_t slot;        /* the registry key that anchors it while it lives */
+  uint32_t thread_slot; /* the one of its thread */
   uint32_t site_spawn;  /* where it was spawned */
   uint8_t end_state;    /* set by task_main, taken over at the end of the step */
 };
 
 /* Makes a task of the function and `nargs` arguments on top of the stack and pushes it in their
- * place; it is ready to run. `scope`: where it belongs. Raises on lack of memory, leaving nothing.
+ * place; it is ready to run. `scope`: where it belongs; `site`: where it is
+ * spawned (bide__site_caller). Raises on lack of memory, leaving nothing.
  */
-bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags);
+bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags,
+                       uint32_t site);
 /* The same in two parts: a parked task is anchored but in no scope, run or queue. */
-bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags);
+bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, uint32_t site);
 void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope);
 /* Gives up a parked task. */
 void bide__task_discard(bide_host *h, bide_task *t);
@@ -66,8 +71,11 @@ void bide__task_discard(bide_host *h, bide_task *t);
 int bide__task_cancel(bide_task *t);
 /* Aborts the wait of `t` if it has one that is not complete. */
 void bide__task_interrupt(bide_task *t, int status);
-/* One step: starts or continues `t` until it waits or ends. Only the scheduler calls it. */
-void bide__task_step(bide_host *h, bide_task *t);
+/* One step: starts or continues `t`, which is in no queue, until it waits or ends; from the thread
+ * `from`. For the scheduler, and for an await that runs what would run next anyway. */
+void bide__task_step(bide_host *h, bide_task *t, lua_State *from);
+/* The site where the function of a living task is defined. Raises nothing. */
+uint32_t bide__task_site(bide_host *h, const bide_task *t);
 /* Lets go of an ended task that a scope's `ended` has kept. */
 void bide__task_release(bide_host *h, bide_task *t);
 /* The task at idx or NULL. */

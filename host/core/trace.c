@@ -23,6 +23,11 @@ static uint32_t hash(const char *s, int line) {
   return x;
 }
 
+/* A quick look for the cache: sources of 16 equal bytes at the same address. */
+static int alike(const bide_site *s, const char *src, int line) {
+  return s->line == line && memcmp(s->src, src, 16) == 0;
+}
+
 static int same(const bide_site *s, const char *src, int line) {
   return s->line == line && strcmp(s->src, src) == 0;
 }
@@ -71,7 +76,7 @@ static uint32_t intern(bide_host *h, const char *src, int line) {
 static uint32_t site(bide_host *h, const lua_Debug *ar, int line) {
   uintptr_t key = (uintptr_t)ar->source >> 4;
   uint32_t *slot = &h->site_cache[(key ^ (uintptr_t)line) % CACHE];
-  if (*slot && same(&h->sites[*slot], ar->short_src, line)) return *slot;
+  if (*slot && alike(&h->sites[*slot], ar->short_src, line)) return *slot;
   *slot = intern(h, ar->short_src, line);
   return *slot;
 }
@@ -252,7 +257,7 @@ void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task 
     const bide_task *by = bide__awaiter(t);
     if (t->site_spawn) add_site(L, &b, h, "spawned at", t->site_spawn);
     if (by && by->L) {
-      add_site(L, &b, h, "awaited by task", by->site_name);
+      add_site(L, &b, h, "awaited by task", bide__task_site(h, by));
       add_stack(L, &b, by->L, 0);
     }
     t = by;

@@ -5,6 +5,7 @@
 #include "watch.h"
 #include "run.h"
 #include "sched.h"
+#include "trace.h"
 
 typedef struct bide_watcher {
   bide_link link;
@@ -39,7 +40,7 @@ void bide__watch(lua_State *L, bide_host *h) {
   bide_task *t;
   lua_pushvalue(L, 2);
   lua_pushvalue(L, 1);
-  t = bide__spawn_parked(L, h, 1, flags);
+  t = bide__spawn_parked(L, h, 1, flags, bide__site_caller(L, h));
   if (f->state != BIDE_PENDING) {
     bide__task_unpark(h, t, scope);
     return;
