@@ -22,6 +22,11 @@ void bide__new_metatable(lua_State *L, int host, const char *name, const luaL_Re
 /* Raises an argument error unless the value at arg can be called. */
 void bide__check_callable(lua_State *L, int arg);
 
+/* Each pushes the table of a library that is a field of the module. */
+void bide__open_tcp(lua_State *L, int host);
+void bide__open_unix(lua_State *L, int host);
+void bide__open_dns(lua_State *L, int host);
+
 /* These add to the table of the module on top of the stack; `host` is the index of the host. */
 void bide__open_tasks(lua_State *L, int host);     /* spawn, await, sleep, …; tasks, futures */
 void bide__open_combine(lua_State *L, int host);   /* gather, race, timeout, group, … */

@@ -9,6 +9,9 @@ typedef struct lib {
 } lib;
 
 static const lib libs[] = {
+    {"tcp", bide__open_tcp},
+    {"unix", bide__open_unix},
+    {"dns", bide__open_dns},
     {NULL, NULL},
 };
 

@@ -206,14 +206,14 @@ static void flush(bide_conn *c) {
   flushed(c);
 }
 
-static int refusal(const bide_conn *c) {
+int bide__conn_refusal(const bide_conn *c) {
   if (c->flags & CLOSING) return UV_EBADF;
   if (c->error) return c->error;
   return c->flags & SHUT ? UV_EPIPE : 0;
 }
 
 int bide__conn_try_write(bide_conn *c, bide_write *w) {
-  int status = refusal(c);
+  int status = bide__conn_refusal(c);
   while (!status) {
     unsigned n = w->n < BIDE_WRITE_PIECES ? w->n : BIDE_WRITE_PIECES;
     size_t asked = total(w->bufs, n), sent;
@@ -236,7 +236,7 @@ void bide__conn_queue_write(bide_conn *c, bide_write *w) {
 int bide__conn_write(bide_conn *c, bide_write *w, uv_buf_t *bufs, unsigned n,
                      void (*done)(bide_write *w, int status)) {
   *w = (bide_write){.bufs = bufs, .n = n, .done = done};
-  int status = c->last ? refusal(c) : bide__conn_try_write(c, w);
+  int status = c->last ? bide__conn_refusal(c) : bide__conn_try_write(c, w);
   if (!status) bide__conn_queue_write(c, w);
   return status;
 }

@@ -132,6 +132,8 @@ int bide__conn_write(bide_conn *c, bide_write *w, uv_buf_t *bufs, unsigned n,
  * when nothing is left, 0, or an error; and queues the rest, which can't fail. */
 int bide__conn_try_write(bide_conn *c, bide_write *w);
 void bide__conn_queue_write(bide_conn *c, bide_write *w);
+/* What a write would be refused with now, or 0. */
+int bide__conn_refusal(const bide_conn *c);
 /* Bytes in the queue, and whether a writer should wait for on_drain before it writes more. */
 static inline size_t bide__conn_queued(const bide_conn *c) {
   return c->queued;
