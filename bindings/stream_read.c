@@ -207,8 +207,9 @@ static int k_read(lua_State *L, bide_host *h, bide_wait *w) {
 
 static int l_read(lua_State *L) {
   bide_host *h = bide__host(L);
-  lua_Integer max = luaL_optinteger(L, 2, BIDE_READ_BUFFER);
   bide__check_stream(L);
+  if (lua_type(L, 2) == LUA_TSTRING) bide__type_error(L, 2, "number of bytes");
+  lua_Integer max = luaL_optinteger(L, 2, BIDE_READ_BUFFER);
   luaL_argcheck(L, max > 0, 2, "a number of bytes above 0 expected");
   if (!begin(L, h, "read")) return bide__refuse(L, h);
   lua_settop(L, 1);

@@ -10,7 +10,11 @@ if arg[1] then
 end
 
 local server = library.listen("127.0.0.1", 0, function(stream)
-  for data in stream.read, stream do stream:write(data) end
+  local data = stream:read()
+  while data do
+    stream:write(data)
+    data = stream:read()
+  end
 end, opts)
 local _, port = server:address()
 print(("port %d"):format(port))

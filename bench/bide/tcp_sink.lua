@@ -5,7 +5,11 @@ local bide = require "bide"
 
 local server = bide.tcp.listen("127.0.0.1", 0, function(stream)
   local total = 0
-  for data in stream.read, stream do total = total + #data end
+  local data = stream:read()
+  while data do
+    total = total + #data
+    data = stream:read()
+  end
   stream:write(("%d\n"):format(total))
 end)
 local _, port = server:address()

@@ -49,10 +49,6 @@ struct bide_task {
       bide_link link; /* await */
       bide_fut *on;
     } await;
-    struct { /* operations of the floors above: their object, and a list of theirs */
-      void *data;
-      bide_task *next;
-    } io;
   } op;
   uint32_t slot;        /* the registry key that anchors it while it lives */
   uint32_t thread_slot; /* the one of its thread */
