@@ -24,8 +24,8 @@ static void on_done(bide_connect *op) {
 
 static void let_go(bide_wait *w) {
   bide_task *t = bide__wait_owner(w);
-  bide_connect *op = t->op.io.data;
-  t->op.io.data = NULL;
+  bide_connect *op = bide__io(t)->data;
+  bide__io(t)->data = NULL;
   if (op) bide__connect_free(op);
 }
 
@@ -119,7 +119,7 @@ static int raise_failure(lua_State *L, bide_host *h, dialing *d) {
 static int k_dial(lua_State *L, bide_host *h, bide_wait *w) {
   dialing *d = lua_touserdata(L, OP);
   bide_stream *s = lua_touserdata(L, STREAM);
-  d->op = h->current->op.io.data;
+  d->op = bide__io(h->current)->data;
   if (w->status < 0) {
     if (d->op) bide__connect_free(d->op);
     d->op = NULL;
@@ -172,7 +172,7 @@ static int dial(lua_State *L, bide_host *h, const bide_dial *d, int is_unix) {
     return lua_error(L);
   }
   bide__wait_init(h, &t->own, &dial_ops);
-  t->op.io.data = op;
+  bide__io(t)->data = op;
   return bide__suspend(L, h, &t->own, &dial_ops, k_dial);
 }
 

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/failure.h"
 #include "core/run.h"
+#include "core/trace.h"
 
 #include <string.h>
 
@@ -30,6 +31,7 @@ struct bide_server {
   bide_conn *first, *last; /* accepted, not yet taken by the acceptor; linked by their user */
   waiter *waiters;
   uint32_t refs, live; /* live: holds */
+  uint32_t site;       /* where it was started */
   int abort_status;
   unsigned char is_daemon, closing, acceptor_ended, over;
   bide_addr address; /* for server:address() after the close as well */
@@ -168,7 +170,7 @@ static int accept_one(lua_State *L) {
   *d = (bide_handled){.server = s};
   lua_pushlightuserdata(L, d);
   lua_replace(L, 3); /* for the caller, should the next raise */
-  d->task = bide__spawn(L, h, 1, &s->scope, s->is_daemon ? BIDE_TF_DAEMON : 0);
+  d->task = bide__spawn(L, h, 1, &s->scope, s->is_daemon ? BIDE_TF_DAEMON : 0, s->site);
   bide__link(&d->task->fut, &d->link, on_handler_ended);
   d->stream = stream;
   s->refs++;
@@ -271,6 +273,7 @@ int bide__server_start(lua_State *L, bide_host *h, const bide_server_kind *kind,
   s->host = h;
   s->refs = 1; /* of the handle */
   s->is_daemon = (unsigned char)is_daemon;
+  s->site = bide__site_caller(L, h);
   *handle = s;
   bide_scope *parent = is_daemon ? &run->daemons : &run->root;
   int status = kind->open(h, where, o, on_conn, s, &s->listener);
@@ -283,7 +286,8 @@ int bide__server_start(lua_State *L, bide_host *h, const bide_server_kind *kind,
   lua_pushcclosure(L, l_serve, 1);
   lua_pushlightuserdata(L, s);
   lua_pushvalue(L, handler);
-  bide_task *t = bide__spawn(L, h, 2, parent, (is_daemon ? BIDE_TF_DAEMON : 0) | BIDE_TF_QUIET);
+  bide_task *t =
+      bide__spawn(L, h, 2, parent, (is_daemon ? BIDE_TF_DAEMON : 0) | BIDE_TF_QUIET, s->site);
   bide__link(&t->fut, &s->acceptor, on_acceptor_ended);
   bide__scope_open(&s->scope, parent, NULL, BIDE_SCOPE_RUN, 0);
   s->refs++; /* of the acceptor */

@@ -2,7 +2,7 @@
 /* stream.c: streams but for reading and writing: identity, closing, addresses, options.
  *
  * Invariant: s->conn is open, or NULL and nobody waits. Whoever waits does so with the wait of its
- * own task (task->own), whose op.io.data points at the stream; closing clears both ends. */
+ * own task (task->own), whose data (io.h) is the stream; closing clears both ends. */
 #include "stream.h"
 #include "core/error.h"
 
@@ -110,7 +110,7 @@ static bide_conn *take_conn(bide_stream *s) {
   s->conn = NULL;
   s->reader = NULL;
   if (w) {
-    bide__wait_owner(w)->op.io.data = NULL;
+    bide__io(bide__wait_owner(w))->data = NULL;
     if (!w->set) bide__wake(w, UV_EBADF);
   }
   bide__stream_wake_writers(s, UV_EBADF);
@@ -143,13 +143,13 @@ static void on_flushed(bide_conn *c) {
 }
 
 static void abort_close(bide_wait *w, int status) {
-  closer *op = w->task->op.io.data;
+  closer *op = bide__io(w->task)->data;
   (void)status;
   bide__conn_close(op->conn);
 }
 
 static void drop_close(bide_wait *w) {
-  closer *op = bide__wait_owner(w)->op.io.data;
+  closer *op = bide__io(bide__wait_owner(w))->data;
   op->wait = NULL;
   if (!op->conn) bide__free(op->host, op, sizeof *op);
 }
@@ -158,7 +158,7 @@ static const bide_waitops close_ops = {"close", abort_close, NULL, drop_close, 0
 static const bide_conn_cbs closer_cbs = {.on_closed = on_flushed};
 
 static int k_close(lua_State *L, bide_host *h, bide_wait *w) {
-  closer *op = h->current->op.io.data;
+  closer *op = bide__io(h->current)->data;
   bide__free(h, op, sizeof *op);
   return w->status < 0 ? bide__raise_status(L, h, w->status, "close") : 0;
 }
@@ -183,7 +183,7 @@ static int l_close(lua_State *L) {
   }
   *op = (closer){h, &t->own, take_conn(s)};
   bide__wait_init(h, &t->own, &close_ops);
-  t->op.io.data = op;
+  bide__io(t)->data = op;
   bide__conn_use(op->conn, &closer_cbs, op);
   bide__conn_close_gently(op->conn, 0);
   return bide__suspend(L, h, &t->own, &close_ops, k_close);

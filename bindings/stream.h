@@ -8,6 +8,7 @@
 #define BIDE_STREAM_H
 
 #include "bindings.h"
+#include "io.h"
 #include "net/conn.h"
 
 #define BIDE_LINE_LIMIT (1 << 20)
@@ -53,10 +54,6 @@ int bide__stream_fail(lua_State *L, bide_host *h, const bide_stream *s, int stat
 const char *bide__stream_text(const bide_stream *s, char *buf, size_t size);
 
 extern const luaL_Reg bide__stream_readers[], bide__stream_writers[];
-/* The task whose own wait `w` is, also when it is no longer set in it. */
-static inline bide_task *bide__wait_owner(bide_wait *w) {
-  return bide_container(w, bide_task, own);
-}
 /* Wakes all writers. */
 void bide__stream_wake_writers(bide_stream *s, int status);
 void bide__stream_on_drain(bide_conn *c);

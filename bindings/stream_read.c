@@ -91,20 +91,20 @@ static ssize_t fill(bide_host *h, bide_stream *s, size_t hint) {
 /* ---- waiting ---- */
 
 static void let_go(bide_wait *w) {
-  bide_stream *s = bide__wait_owner(w)->op.io.data;
+  bide_stream *s = bide__io(bide__wait_owner(w))->data;
   if (!s || s->reader != w) return;
   s->reader = NULL;
   if (s->conn) bide__conn_unwant(s->conn, UV_READABLE);
 }
 
 static void abort_read(bide_wait *w, int status) {
-  bide_stream *s = w->task->op.io.data;
+  bide_stream *s = bide__io(w->task)->data;
   bide__conn_unwant(s->conn, UV_READABLE);
   bide__wake(w, status);
 }
 
 static void describe_read(const bide_wait *w, char *buf, size_t size) {
-  const bide_stream *s = w->task->op.io.data;
+  const bide_stream *s = bide__io(w->task)->data;
   size_t n = size > 5 ? 5 : 0;
   memcpy(buf, "read ", n);
   if (s) bide__stream_text(s, buf + n, size - n);
@@ -122,7 +122,7 @@ static int wait_readable(lua_State *L, bide_host *h, bide_stream *s, bide_kwait 
   int status = bide__conn_want(s->conn, UV_READABLE);
   if (status) return bide__stream_fail(L, h, s, status, op);
   bide__wait_init(h, w, &read_ops);
-  h->current->op.io.data = s;
+  bide__io(h->current)->data = s;
   s->reader = w;
   return bide__suspend(L, h, w, &read_ops, k);
 }

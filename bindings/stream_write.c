@@ -33,8 +33,8 @@ void bide__stream_wake_writers(bide_stream *s, int status) {
   bide_task *t = s->writers;
   s->writers = NULL;
   while (t) {
-    bide_task *next = t->op.io.next;
-    t->op.io.data = NULL;
+    bide_task *next = bide__io(t)->next;
+    bide__io(t)->data = NULL;
     if (!t->own.set) bide__wake(&t->own, status);
     t = next;
   }
@@ -45,12 +45,12 @@ void bide__stream_on_drain(bide_conn *c) {
 }
 
 static void remove_writer(bide_task *t) {
-  bide_stream *s = t->op.io.data;
+  bide_stream *s = bide__io(t)->data;
   bide_task **at;
   if (!s) return;
-  for (at = &s->writers; *at && *at != t; at = &(*at)->op.io.next) continue;
-  if (*at) *at = t->op.io.next;
-  t->op.io.data = NULL;
+  for (at = &s->writers; *at && *at != t; at = &bide__io(*at)->next) continue;
+  if (*at) *at = bide__io(t)->next;
+  bide__io(t)->data = NULL;
 }
 
 static void abort_write(bide_wait *w, int status) {
@@ -63,7 +63,7 @@ static void drop_write(bide_wait *w) {
 }
 
 static void describe_write(const bide_wait *w, char *buf, size_t size) {
-  const bide_stream *s = w->task->op.io.data;
+  const bide_stream *s = bide__io(w->task)->data;
   memcpy(buf, "write ", 6);
   if (s) bide__stream_text(s, buf + 6, size - 6);
 }
@@ -81,9 +81,9 @@ static int k_write(lua_State *L, bide_host *h, bide_wait *w) {
 static int wait_drained(lua_State *L, bide_host *h, bide_stream *s) {
   bide_task *t = h->current, **at = &s->writers;
   bide__wait_init(h, &t->own, &write_ops);
-  t->op.io.data = s;
-  t->op.io.next = NULL;
-  while (*at) at = &(*at)->op.io.next;
+  bide__io(t)->data = s;
+  bide__io(t)->next = NULL;
+  while (*at) at = &bide__io(*at)->next;
   *at = t;
   return bide__suspend(L, h, &t->own, &write_ops, k_write);
 }
