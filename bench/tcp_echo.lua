@@ -11,6 +11,7 @@ local function round(ctx, server)
 end
 
 return {
+  rounds = 5,
   rows = {
     { key = "us", name = "tcp echo, round trip", unit = "us", ratio_at_most = 1.2,
       baseline = "C: libuv" },
