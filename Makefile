@@ -222,8 +222,6 @@ SUITE := sh spec/support/suite.sh
 # What a target here builds by itself, it builds on all processors, unless told otherwise by -j.
 $(call lazy,PROCESSORS,nproc 2>/dev/null || echo 1)
 SUBMAKE = $(MAKE) --no-print-directory -s $(if $(filter -j%,$(MAKEFLAGS)),,-j$(PROCESSORS))
-# How much of the allocation failures `make test` tries; `make check-oom` tries all.
-OOM_SECONDS ?= 60
 
 deps:
 	@.ci/deps build test
@@ -233,14 +231,8 @@ demo:
 	@+$(SUBMAKE) program
 	build/bin/bide examples/fetch.lua $(URLS)
 
-# A recursive make, for what the first lines install is needed to read the rest.
 test:
-	@.ci/deps build test
-	@+$(SUBMAKE) all
-	@+$(SUBMAKE) MODE=asan all c-tests oom
-	@+$(SUBMAKE) MODE=gc program
-	@OOM_SECONDS=$(OOM_SECONDS) $(SUITE) lint c:build/asan program:build/asan core module rock \
-	  core:build/gc oom:build/asan
+	@+.ci/run
 
 check-asan:
 	@+$(SUBMAKE) MODE=asan all c-tests
@@ -294,10 +286,10 @@ LUA_LINT := $(wildcard lua host/program spec examples bench *.rockspec .luacheck
 lint: lint-lua format-check lint-headers lint-clang
 
 lint-lua:
-	luacheck -q $(LUA_LINT)
+	@luacheck -q $(LUA_LINT)
 
 format-check:
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
 
 format:
 	clang-format -i $(C_FILES)
@@ -312,7 +304,7 @@ lint-headers:
 
 # The whole of it under clang; gcc's warnings are errors in every build of a checkout.
 lint-clang:
-	@+$(SUBMAKE) BUILD=build/clang CC=$(CLANG) WERROR=-Werror all
+	@+$(SUBMAKE) BUILD=build/clang CC=$(CLANG) WERROR=-Werror all c-tests oom
 
 # --- installing ------------------------------------------------------------------------------
 

@@ -35,6 +35,10 @@ part_seconds=${PART_SECONDS:-900}
 # say PART PASSED FAILED SKIPPED STATUS LOG: adds a part to the sums and tells about it.
 say() {
   part=$1 p=$2 f=$3 s=$4 status=$5 log=$6
+  if [ $((p + f)) -eq 0 ]; then
+    echo 'nothing ran' >>"$log"
+    f=1
+  fi
   if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
   passed=$((passed + p))
   failed=$((failed + f))
