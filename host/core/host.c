@@ -236,8 +236,8 @@ void bide__host_close(bide_host *h) {
   if (h->base && !h->live_tasks) bide__run_base_close(h);
   bide__report_lost(h, NULL);
   close_tenants(h);
-  if (h->in_loop) return; /* lua_close inside a task (os.exit): the loop is in use further up */
-  close_loop(h);
+  /* In lua_close inside a task (os.exit) the loop is in use further up, where nobody returns to. */
+  if (!h->in_loop) close_loop(h);
   h->dead = 1;
   bide__heap_fini(h, &h->timers);
   bide__heap_fini(h, &h->alarms);
