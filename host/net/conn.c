@@ -23,9 +23,8 @@ enum {
 
 static const bide_conn_cbs nobody;
 
-void bide__conn_init(bide_host *h, bide_net *net, bide_conn *c, const bide_conn_ops *ops) {
+void bide__conn_init(bide_host *h, bide_conn *c, const bide_conn_ops *ops) {
   *c = (bide_conn){.ops = ops, .cbs = &nobody, .host = h};
-  bide__net_link(&net->conns, &c->link);
 }
 
 void bide__conn_use(bide_conn *c, const bide_conn_cbs *cbs, void *user) {
@@ -275,7 +274,6 @@ void bide__conn_close(bide_conn *c) {
   if (c->flags & CLOSING) return;
   c->flags |= CLOSING;
   c->ops->want(c, 0);
-  bide__net_unlink(&c->link);
   fail_queue(c, UV_ECANCELED);
   c->ops->close(c);
 }

@@ -39,7 +39,6 @@ typedef struct bide_conn_cbs bide_conn_cbs;
 typedef struct bide_write bide_write;
 
 struct bide_conn {
-  bide_netlink link; /* first; in net->conns */
   const bide_conn_ops *ops;
   const bide_conn_cbs *cbs; /* borrowed, constant tables */
   void *user;               /* the user's, never touched here */
@@ -167,7 +166,7 @@ int bide__conn_keepalive(bide_conn *c, unsigned seconds);
 
 /* --- for transports --- */
 
-void bide__conn_init(bide_host *h, bide_net *net, bide_conn *c, const bide_conn_ops *ops);
+void bide__conn_init(bide_host *h, bide_conn *c, const bide_conn_ops *ops);
 /* One or more wanted events may be so (the connection's own recv and send tell). */
 void bide__conn_event(bide_conn *c, int events);
 /* The handle is closed: tells the user and frees. */

@@ -147,7 +147,8 @@ static int begin(connect_op *op, uint32_t index) {
     close(fd);
     return status;
   }
-  if ((status = bide__plain_open(op->pub.host, fd, op->path_len ? NULL : addr, &t->conn)))
+  if ((status = bide__plain_open(op->pub.host, fd, op->path_len ? NULL : addr,
+                                 UV_READABLE | UV_WRITABLE, &t->conn)))
     return status;
   bide__conn_use(t->conn, &attempting, t);
   if (!(status = bide__conn_want(t->conn, UV_WRITABLE))) return 0;

@@ -22,7 +22,6 @@
 #define BACKOFF_LAST  1.0  /* … up to this */
 
 struct bide_listener {
-  bide_netitem item; /* first */
   bide_host *host;
   bide_poll poll;
   bide_alarm resume;
@@ -79,7 +78,7 @@ static int accept_one(bide_listener *l, bide_conn **out) {
 #endif
   if (fd < 0) return uv_translate_sys_error(errno);
   int known = peer.sa.sa_family == AF_INET || peer.sa.sa_family == AF_INET6;
-  return bide__plain_open(l->host, fd, known ? &peer : NULL, out);
+  return bide__plain_open(l->host, fd, known ? &peer : NULL, UV_READABLE, out);
 }
 
 static void on_events(bide_poll *p, int events) {
@@ -88,7 +87,10 @@ static void on_events(bide_poll *p, int events) {
   for (int i = 0; i < ACCEPT_TURNS && l->listening && (!l->max || l->open < l->max); i++) {
     bide_conn *c;
     int status = accept_one(l, &c);
-    if (status == UV_EAGAIN) break;
+    if (status == UV_EAGAIN) {
+      bide__poll_spent(p, UV_READABLE);
+      break;
+    }
     if (is_shortage(status)) {
       back_off(l, status);
       break;
@@ -101,25 +103,24 @@ static void on_events(bide_poll *p, int events) {
   update(l);
 }
 
-static void on_closed(uv_handle_t *handle) {
-  bide_poll *p = bide_container(handle, bide_poll, handle);
+static void on_closed(bide_poll *p) {
   bide_listener *l = bide_container(p, bide_listener, poll);
   l->handle_open = 0;
   maybe_free(l);
 }
 
-static void close_item(bide_netitem *item) {
-  bide__listener_close((bide_listener *)item);
+static void on_teardown(bide_poll *p) {
+  bide__listener_close(bide_container(p, bide_listener, poll));
 }
+
+static const bide_poll_ops poll_ops = {on_events, on_closed, on_teardown};
 
 static bide_listener *new_listener(bide_host *h, const bide_listen_options *o,
                                    void (*on_conn)(bide_listener *, bide_conn *), void *user) {
-  bide_net *net = bide__net(h);
-  bide_listener *l = net ? bide__alloc(h, sizeof *l) : NULL;
+  bide_listener *l = bide__net(h) ? bide__alloc(h, sizeof *l) : NULL;
   if (!l) return NULL;
-  *l = (bide_listener){.item.close = close_item, .host = h, .on_conn = on_conn, .user = user};
+  *l = (bide_listener){.host = h, .on_conn = on_conn, .user = user};
   l->max = o ? o->max : 0;
-  bide__net_link(&net->others, &l->item.link);
   return l;
 }
 
@@ -130,7 +131,8 @@ static int open_listener(bide_listener *l, int fd, const bide_listen_options *o)
     close(fd);
     return status;
   }
-  int status = bide__poll_open(l->host, &l->poll, fd, on_events);
+  int status =
+      bide__poll_open(bide__net(l->host), &l->poll, fd, BIDE_POLL_LISTENER, &poll_ops, UV_READABLE);
   if (status) return status;
   l->listening = l->handle_open = 1;
   status = bide__poll_want(&l->poll, UV_READABLE);
@@ -241,12 +243,11 @@ void bide__listener_ref(bide_listener *l, int on) {
 }
 
 void bide__listener_close(bide_listener *l) {
-  bide__net_unlink(&l->item.link);
   bide__alarm_stop(l->host, &l->resume);
   remove_path(l);
   if (!l->listening) return;
   l->listening = 0;
-  bide__poll_close(&l->poll, on_closed);
+  bide__poll_close(&l->poll);
 }
 
 void bide__listener_free(bide_listener *l) {

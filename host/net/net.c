@@ -4,7 +4,7 @@
  * Found through the host's ring of tenants, by the function that closes it: there are a handful,
  * and it is looked for only when something is opened. */
 #include "net.h"
-#include "conn.h"
+#include "poll.h"
 #include "resolver.h"
 #include "core/error.h"
 
@@ -22,10 +22,9 @@ void bide__net_unlink(bide_netlink *l) {
   l->next = l->prev = NULL;
 }
 
-/* Closes in this order: what opens connections first. The memory goes with the last connection. */
+/* Closes in this order: what opens connections first. */
 static void close_net(bide_tenant *tenant) {
   bide_net *net = (bide_net *)tenant;
-  bide_host *h = net->host;
   net->closed = 1;
   bide__resolver_close(net);
   while (net->others.next != &net->others) {
@@ -33,9 +32,7 @@ static void close_net(bide_tenant *tenant) {
     bide__net_unlink(&item->link);
     item->close(item);
   }
-  while (net->conns.next != &net->conns) bide__conn_close((bide_conn *)net->conns.next);
-  bide__tenant_remove(&net->tenant);
-  bide__free(h, net, sizeof *net);
+  bide__polls_close(net); /* frees it, in the end */
 }
 
 static bide_net *find(bide_host *h) {
@@ -50,8 +47,11 @@ bide_net *bide__net(bide_host *h) {
   net = bide__alloc(h, sizeof *net);
   if (!net) return NULL;
   *net = (bide_net){.host = h, .tenant.close = close_net};
-  net->conns.next = net->conns.prev = &net->conns;
   net->others.next = net->others.prev = &net->others;
+  if (bide__polls_open(net)) {
+    bide__free(h, net, sizeof *net);
+    return NULL;
+  }
   bide__tenant_add(h, &net->tenant);
   return net;
 }

@@ -28,8 +28,15 @@ static ssize_t plain_recv(bide_conn *c, char *p, size_t n) {
   while (got < 0 && errno == EINTR);
   if (got == 0) return UV_EOF;
   if (got > 0 && (size_t)got == n) return got;
-  if (got > 0 || errno == EAGAIN) bide__poll_spent(&s->poll, UV_READABLE);
+  if (got > 0) bide__poll_short(&s->poll);
+  else if (errno == EAGAIN) bide__poll_spent(&s->poll, UV_READABLE);
   return got > 0 ? got : uv_translate_sys_error(errno);
+}
+
+static size_t total(const uv_buf_t *bufs, unsigned n) {
+  size_t sum = 0;
+  for (unsigned i = 0; i < n; i++) sum += bufs[i].len;
+  return sum;
 }
 
 static ssize_t plain_send(bide_conn *c, const uv_buf_t *bufs, unsigned n) {
@@ -40,6 +47,8 @@ static ssize_t plain_send(bide_conn *c, const uv_buf_t *bufs, unsigned n) {
     sent = n == 1 ? send(s->poll.fd, bufs->base, bufs->len, MSG_NOSIGNAL)
                   : sendmsg(s->poll.fd, &m, MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
+  if (sent < 0 ? errno == EAGAIN : (size_t)sent < total(bufs, n))
+    bide__poll_spent(&s->poll, UV_WRITABLE);
   if (sent >= 0) return sent;
   return errno == ENOBUFS ? UV_EAGAIN : uv_translate_sys_error(errno);
 }
@@ -52,13 +61,8 @@ static int plain_shutdown(bide_conn *c) {
   return shutdown(((bide_plain *)c)->poll.fd, SHUT_WR) ? uv_translate_sys_error(errno) : 0;
 }
 
-static void on_closed(uv_handle_t *handle) {
-  bide_poll *p = bide_container(handle, bide_poll, handle);
-  bide__conn_ended(&bide_container(p, bide_plain, poll)->conn);
-}
-
 static void plain_close(bide_conn *c) {
-  bide__poll_close(&((bide_plain *)c)->poll, on_closed);
+  bide__poll_close(&((bide_plain *)c)->poll);
 }
 
 static void plain_free(bide_conn *c) {
@@ -98,23 +102,35 @@ static const bide_conn_ops plain_ops = {
     .quiet = plain_quiet,
 };
 
-static void on_events(bide_poll *p, int events) {
-  bide__conn_event(&bide_container(p, bide_plain, poll)->conn, events);
+static bide_conn *conn_of(bide_poll *p) {
+  return &bide_container(p, bide_plain, poll)->conn;
 }
 
-int bide__plain_open(bide_host *h, int fd, const bide_addr *peer, bide_conn **out) {
+static void on_events(bide_poll *p, int events) {
+  bide__conn_event(conn_of(p), events);
+}
+static void on_closed(bide_poll *p) {
+  bide__conn_ended(conn_of(p));
+}
+static void on_teardown(bide_poll *p) {
+  bide__conn_close(conn_of(p));
+}
+
+static const bide_poll_ops poll_ops = {on_events, on_closed, on_teardown};
+
+int bide__plain_open(bide_host *h, int fd, const bide_addr *peer, int events, bide_conn **out) {
   bide_net *net = bide__net(h);
   bide_plain *s = net ? bide__alloc(h, sizeof *s) : NULL;
   if (!s) {
     close(fd);
     return h->closed ? UV_ECANCELED : UV_ENOMEM;
   }
-  int status = bide__poll_open(h, &s->poll, fd, on_events);
+  int status = bide__poll_open(net, &s->poll, fd, BIDE_POLL_STREAM, &poll_ops, events);
   if (status) {
     bide__free(h, s, sizeof *s);
     return status;
   }
-  bide__conn_init(h, net, &s->conn, &plain_ops);
+  bide__conn_init(h, &s->conn, &plain_ops);
   s->peer = peer ? *peer : (bide_addr){0};
   *out = &s->conn;
   return 0;

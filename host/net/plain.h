@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* plain.h: the transport over a stream socket, TCP or unix.
  *
- * Owns the descriptor. It is watched by a `uv_poll_t` and read and written by bide itself: 88 bytes
- * less than a uv_tcp_t, reads go where the reader wants them, and sends never raise SIGPIPE. */
+ * Owns the descriptor, which poll.h watches; reads go where the reader wants them and sends never
+ * raise SIGPIPE, for which libuv's streams leave no room. */
 #ifndef BIDE_NET_PLAIN_H
 #define BIDE_NET_PLAIN_H
 
 #include "conn.h"
 
-/* Wraps a connected (or connecting) non-blocking stream socket. The descriptor is taken over, also on
- * failure (closed). `peer`: who it is connected to, NULL when it has no address (unix); it is kept,
- * since the kernel forgets it at a reset. 0 or a negative code. */
-int bide__plain_open(bide_host *h, int fd, const bide_addr *peer, bide_conn **out);
+/* Wraps a connected (or connecting) non-blocking stream socket. The descriptor is taken over, also
+ * on failure (closed). `peer`: who it is connected to, NULL when it has no address (unix); it is
+ * kept, since the kernel forgets it at a reset. `events`: UV_READABLE, and UV_WRITABLE if that is
+ * sure to be wanted (connecting). 0 or a negative code. */
+int bide__plain_open(bide_host *h, int fd, const bide_addr *peer, int events, bide_conn **out);
 
 /* A new non-blocking, close-on-exec socket: the descriptor or a negative code. */
 int bide__socket(int family, int type);

@@ -193,6 +193,7 @@ static void on_answers(uv_async_t *async) {
 
 static void on_async_closed(uv_handle_t *handle) {
   bide_resolver *r = bide_container(handle, bide_resolver, async);
+  r->host->closing_handles--;
   bide__free(r->host, r, sizeof *r);
 }
 
@@ -231,6 +232,7 @@ void bide__resolver_close(bide_net *net) {
   }
   for (uint32_t i = 0; i < r->cached; i++) cache_drop(r, &r->cache[i]);
   if (r->cache) bide__free(r->host, r->cache, CACHE_MAX * sizeof *r->cache);
+  r->host->closing_handles++;
   uv_close((uv_handle_t *)&r->async, on_async_closed);
 }
 
