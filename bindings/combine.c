@@ -103,13 +103,16 @@ static uint32_t collect_list(lua_State *L, bide_host *h, uint32_t *listed) {
 
 /* ---- results ---- */
 
-/* Pushes the error of item i; the errors of other failed items become its details. */
-static void push_first_error(lua_State *L, bide_host *h, const bide_join *j, uint32_t i) {
-  uint32_t k, n = 0;
+/* Protected: (items, join) → the error that decided; those of other owned items become its details.
+ */
+static int push_first_error(lua_State *L) {
+  const bide_join *j = lua_touserdata(L, 2);
+  bide_host *h = j->host;
+  uint32_t i = j->first, k, n = 0;
   int err;
   lua_rawgeti(L, ITEMS, (lua_Integer)i);
   bide__push_error(L, h, -1);
-  if (j->errors <= 1) return;
+  if (j->errors <= 1) return 1;
   err = lua_gettop(L);
   bide__details(L, h, err, 1);
   lua_newtable(L);
@@ -122,16 +125,19 @@ static void push_first_error(lua_State *L, bide_host *h, const bide_join *j, uin
   }
   lua_setfield(L, -2, "others");
   lua_settop(L, err);
+  return 1;
 }
 
 /* Takes what the continuation needs out of the join and frees it; raises what is to be raised. */
 static int raise_join(lua_State *L, bide_host *h, bide_join *j, int status, const char *op) {
-  uint32_t first = j->decided ? j->first : 0;
   if (status < 0) {
     bide__join_free(j);
     return bide__raise_status(L, h, status, op);
   }
-  push_first_error(L, h, j, first);
+  lua_pushcfunction(L, push_first_error);
+  lua_pushvalue(L, ITEMS);
+  lua_pushlightuserdata(L, j);
+  lua_pcall(L, 2, 1, 0); /* what it raises itself (memory) is the error then */
   bide__join_free(j);
   return lua_error(L);
 }

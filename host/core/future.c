@@ -149,6 +149,16 @@ void bide__push_error(lua_State *L, bide_host *h, int idx) {
   }
 }
 
+void bide__fut_seen(lua_State *L, bide_host *h, int idx) {
+  const bide_fut *f = lua_touserdata(L, idx);
+  bide_failure *failure;
+  if (f->state != BIDE_FAILED || f->native) return;
+  lua_getiuservalue(L, idx, 1);
+  failure = lua_touserdata(L, -1);
+  if (failure && has_mt(L, -1, h->mt_failure)) bide__failure_seen(L, failure);
+  lua_pop(L, 1);
+}
+
 int bide__push_results(lua_State *L, bide_host *h, int idx) {
   const bide_fut *f = lua_touserdata(L, idx);
   if (f->state == BIDE_DONE) return push_all(L, idx, f);

@@ -52,6 +52,9 @@ void bide__future_end(bide_fut *f, int state);
 int bide__push_results(lua_State *L, bide_host *h, int idx);
 /* Pushes the first result (or nil) of a done future at idx. */
 void bide__push_first(lua_State *L, int idx);
+/* The error of the future at idx, if it has failed, has reached somebody: no report. Never raises.
+ */
+void bide__fut_seen(lua_State *L, bide_host *h, int idx);
 /* Pushes the error of a failed or cancelled one at idx, and marks it as seen. */
 void bide__push_error(lua_State *L, bide_host *h, int idx);
 

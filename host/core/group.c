@@ -149,8 +149,6 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
     } else {
       g->body_error = 1;
       g->body_first = g->failed == NULL;
-      lua_replace(L, 2);
-      lua_settop(L, 2);
     }
   }
   bide__scope_leave(h->current, s);

@@ -78,12 +78,11 @@ static const bide_waitops run_ops = {"run", abort_run, NULL, drop_run, 1};
 
 /* 1: the main task. Its own error is raised and so needs no report. */
 static int finish(lua_State *L, bide_host *h, bide_runner *r, int status) {
-  int failed = r->main->fut.state != BIDE_DONE;
-  if (failed) bide__push_error(L, h, 1);
+  bide__fut_seen(L, h, 1);
   bide__report_lost(h, r);
   run_free(r);
   if (status < 0) return bide__raise_status(L, h, status, "run");
-  return failed ? lua_error(L) : bide__push_results(L, h, 1);
+  return bide__push_results(L, h, 1);
 }
 
 static int k_run(lua_State *L, bide_host *h, bide_wait *w) {

@@ -30,9 +30,22 @@ void bide__scope_open(bide_scope *s, bide_scope *parent, bide_task *owner, int k
   if (!shield) s->eff = (uint8_t)(owner ? refused_in(parent, owner) : parent->eff);
 }
 
+/* Moves a scope whose opener has gone, and which only ends its tasks, under another parent. */
+static void adopt(bide_scope *parent, bide_scope *s) {
+  assert(parent != NULL);
+  s->parent->child = s->next;
+  if (s->next) s->next->prev = NULL;
+  s->parent = parent;
+  s->prev = NULL;
+  s->next = parent->child;
+  if (s->next) s->next->prev = s;
+  parent->child = s;
+}
+
 void bide__scope_close(bide_host *h, bide_scope *s) {
-  assert(s->tasks == NULL && s->child == NULL);
+  assert(s->tasks == NULL);
   bide__heap_stop(&h->deadlines, &s->deadline);
+  while (s->child) adopt(s->parent, s->child);
   if (s->parent) {
     if (s->prev) s->prev->next = s->next;
     else s->parent->child = s->next;

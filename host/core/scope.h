@@ -42,7 +42,8 @@ struct bide_scope {
 /* Opens `s` under `parent` for `owner` (NULL: a run). Takes over eff from the parent and the
  * owner's own cancellation unless `shield`. */
 void bide__scope_open(bide_scope *s, bide_scope *parent, bide_task *owner, int kind, int shield);
-/* Unlinks `s`; it must have no tasks and no children left (asserted). Stops its deadline. */
+/* Unlinks `s` and stops its deadline. It must have no tasks left (asserted); scopes beneath, which
+ * can only be those of joins whose caller's stack was dropped, move up to its parent. */
 void bide__scope_close(bide_host *h, bide_scope *s);
 /* Moves the running task into `s` / back to the parent. Bodies only. */
 void bide__scope_enter(bide_task *t, bide_scope *s);
