@@ -133,6 +133,10 @@ void bide__h1_split_target(const bide_h1_head *h, bide_slice *path, bide_slice *
 
 static void read_connection(bide_h1_head *h, framing *f, bide_slice value) {
   bide_slice element;
+  if (equals(value, BIDE_SLICE("keep-alive"))) { /* nearly always */
+    h->flags |= BIDE_H1_CONN_KEEP;
+    return;
+  }
   while (bide__h1_next_element(&value, &element)) {
     if (equals(element, BIDE_SLICE("keep-alive"))) h->flags |= BIDE_H1_CONN_KEEP;
     else if (equals(element, BIDE_SLICE("close"))) h->flags |= BIDE_H1_CONN_CLOSE;
@@ -231,12 +235,23 @@ static void frame_body(bide_h1_head *h, const framing *f, bide_h1_kind otherwise
 
 /* ---- Messages ------------------------------------------------------------------------------- */
 
+/* "name" or "name:port" in the letters that nearly all hosts are made of: true spares the parser of
+ * authorities. False only means that it has to look. */
+static bool is_plain_host(bide_slice v) {
+  size_t i = 0;
+  while (i < v.n && (bide__is_alpha(v.p[i]) || bide__is_digit(v.p[i]) || v.p[i] == '.')) i++;
+  if (i == 0 || i == v.n) return i != 0;
+  if (v.p[i++] != ':' || v.n - i > 4) return false; /* no port of four digits is out of range */
+  while (i < v.n && bide__is_digit(v.p[i])) i++;
+  return i == v.n;
+}
+
 /* RFC 9112 section 3.2: exactly one, well formed; empty where the target has no authority. */
 static int check_host(const bide_h1_head *h, const framing *f) {
   if (f->host == NULL) return h->minor >= 1 ? BIDE_H1_ENOHOST : 0;
   bide_slice value = bide__h1_value(h, f->host), host;
   uint16_t port;
-  if (value.n == 0) return 0;
+  if (value.n == 0 || is_plain_host(value)) return 0;
   int r = bide__url_parse_authority(value.p, value.n, &host, &port, NULL);
   return r == 0 && host.n != 0 ? 0 : BIDE_H1_EHOST;
 }

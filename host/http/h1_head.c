@@ -33,21 +33,30 @@ enum {
   MAX_NAME = UINT16_MAX
 };
 
-/* The scan: `p` moves, `end` is the nearest of buffer end and limits. */
+/* The scan: `p` moves; `end` is the nearest of the buffer's end and the limits. */
 typedef struct scan {
   const char *p;
   const char *end;
-  const char *buf_end;
+  const char *head_end; /* the same without the limit on the line */
 } scan;
 
 const bide_h1_limits bide__h1_default_limits = {8 * 1024, 16 * 1024, 64 * 1024};
 
+/* Field by field: compilers clear a structure of this size by `rep stos`, which takes longer than
+ * parsing the first line. `text` and what follows from a complete parse is set by it. */
 static void init(bide_h1_head *h, bide_h1_field *fields, uint16_t cap,
                  const bide_h1_limits *limits) {
-  memset(h, 0, sizeof *h);
+  h->base = NULL;
   h->fields = fields;
   h->cap = cap;
+  h->count = 0;
+  h->minor = h->method = h->form = h->kind = 0;
+  h->status = h->flags = 0;
+  h->method_n = h->text = h->text_n = h->size = 0;
+  h->seen = h->length = 0;
   h->limits = limits != NULL ? limits : &bide__h1_default_limits;
+  h->first = h->line = h->mark = h->pos = 0;
+  h->phase = h->response = 0;
 }
 
 void bide__h1_init_request(bide_h1_head *h, bide_h1_field *fields, uint16_t cap,
@@ -72,18 +81,20 @@ static uint32_t max_head(const bide_h1_head *h) {
   return h->limits->max_head < BIDE_H1_MAX_HEAD ? h->limits->max_head : BIDE_H1_MAX_HEAD;
 }
 
-/* Where the scan of the line at h->line must end. Two bytes more than the limit, for the CRLF. */
+/* Where the scan of the line at h->line must end: two bytes past the limit, for the CRLF. */
 static inline void bound_line(const bide_h1_head *h, scan *s, uint32_t max_line) {
-  uint64_t limit = (uint64_t)h->line + max_line + 2, head = max_head(h);
-  if (limit > head) limit = head;
-  s->end = limit < (uint64_t)(s->buf_end - h->base) ? h->base + limit : s->buf_end;
+  const char *line = h->base + h->line;
+  uint64_t most = (uint64_t)max_line + 2;
+  s->end = (uint64_t)(s->head_end - line) > most ? line + most : s->head_end;
 }
 
 /* The scan ran into s->end: which of the three ends was it? */
-static int ran_out(const bide_h1_head *h, const scan *s, uint32_t max_line, int line_error) {
+static int ran_out(const bide_h1_head *h, const scan *s) {
+  bool first = h->phase < FIELD;
+  uint64_t most = (first ? h->limits->max_first : h->limits->max_field) + UINT64_C(2);
   size_t at = (size_t)(s->end - h->base);
   if (at >= max_head(h)) return BIDE_H1_EHEADSIZE;
-  if (at >= (uint64_t)h->line + max_line + 2) return line_error;
+  if (at - h->line >= most) return first ? BIDE_H1_ELINESIZE : BIDE_H1_EFIELDSIZE;
   return BIDE_H1_MORE;
 }
 
@@ -105,6 +116,7 @@ static int parse_empty_line(bide_h1_head *h, scan *s) {
     if (r != 0) return r;
   }
   h->line = h->first = offset(h, s->p);
+  bound_line(h, s, h->limits->max_first);
   h->phase = METHOD;
   return 0;
 }
@@ -202,21 +214,21 @@ static int parse_reason(bide_h1_head *h, scan *s) {
   return r;
 }
 
-static int parse_first(bide_h1_head *h, scan *s) {
+/* Each step begins in its own phase and ends in the next one's; a cut repeats none before it. */
+static int parse_request_line(bide_h1_head *h, scan *s) {
   int r = 0;
-  while (r == 0 && h->phase < FIELD) {
-    switch (h->phase) {
-    case EMPTY_LINE: r = parse_empty_line(h, s); break;
-    case METHOD: r = parse_method(h, s); break;
-    case TARGET: r = parse_target(h, s); break;
-    case VERSION:
-      r = h->response ? parse_response_version(h, s) : parse_request_version(h, s);
-      break;
-    case STATUS: r = parse_status(h, s); break;
-    default: r = parse_reason(h, s); break;
-    }
-    if (h->phase == METHOD) bound_line(h, s, h->limits->max_first); /* past an empty line */
-  }
+  if (h->phase == EMPTY_LINE) r = parse_empty_line(h, s);
+  if (h->phase == METHOD && r == 0) r = parse_method(h, s);
+  if (h->phase == TARGET && r == 0) r = parse_target(h, s);
+  if (h->phase == VERSION && r == 0) r = parse_request_version(h, s);
+  return r;
+}
+
+static int parse_status_line(bide_h1_head *h, scan *s) {
+  int r = 0;
+  if (h->phase == VERSION) r = parse_response_version(h, s);
+  if (h->phase == STATUS && r == 0) r = parse_status(h, s);
+  if (h->phase == REASON && r == 0) r = parse_reason(h, s);
   return r;
 }
 
@@ -269,6 +281,7 @@ static inline int begin_field(const bide_h1_head *h, scan *s, bool *last) {
 /* All lines up to the empty one. The phase says where the last call left a line. */
 static int parse_fields(bide_h1_head *h, scan *s) {
   bool last = false;
+  if (h->phase != FIELD) bound_line(h, s, h->limits->max_field);
   for (;;) {
     int r = 0;
     if (h->phase == FIELD) {
@@ -295,22 +308,17 @@ static int parse_fields(bide_h1_head *h, scan *s) {
 
 /* To the end of the head: its size, MORE or an error. The framing is not looked at. */
 static int parse_head(bide_h1_head *h, const char *buf, size_t n) {
-  scan s = {buf + h->pos, NULL, buf + n};
+  size_t most = max_head(h);
+  scan s = {buf + h->pos, NULL, buf + (n < most ? n : most)};
+  int r = 0;
   h->base = buf;
-  int r = 0, line_error = BIDE_H1_ELINESIZE;
-  uint32_t max_line = h->limits->max_first;
   if (h->phase < FIELD) {
-    bound_line(h, &s, max_line);
-    r = parse_first(h, &s);
+    bound_line(h, &s, h->limits->max_first);
+    r = h->response ? parse_status_line(h, &s) : parse_request_line(h, &s);
   }
-  if (r == 0) {
-    line_error = BIDE_H1_EFIELDSIZE;
-    max_line = h->limits->max_field;
-    bound_line(h, &s, max_line);
-    r = parse_fields(h, &s);
-  }
+  if (r == 0) r = parse_fields(h, &s);
   h->pos = offset(h, s.p);
-  if (r == OUT) return ran_out(h, &s, max_line, line_error);
+  if (r == OUT) return ran_out(h, &s);
   if (r != 0) return r;
   h->size = h->pos;
   return (int)h->size;

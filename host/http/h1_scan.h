@@ -4,14 +4,14 @@
  * parser that its speed hangs on. No state, no object file. Nothing at or past `end` is read.
  *
  * Invariant: each function returns the first byte in [p, end) outside its class, or `end`; the wide
- * paths only skip what the plain loop would skip. BIDE_H1_PLAIN leaves the plain loops alone.
+ * paths only skip what the plain loop would skip. BIDE_H1_NO_SSE2 builds what other machines get.
  */
 #ifndef BIDE_HTTP_H1_SCAN_H
 #define BIDE_HTTP_H1_SCAN_H
 
 #include "text.h"
 
-#if defined(__SSE2__) && !defined(BIDE_H1_PLAIN)
+#if defined(__SSE2__) && !defined(BIDE_H1_NO_SSE2)
 #include <emmintrin.h>
 #define BIDE_H1_SSE2 1
 #endif
@@ -26,13 +26,13 @@ static inline bool bide__h1_is(char c, unsigned class) {
 }
 
 #ifndef BIDE_H1_SSE2
-/* The high bit is set in some byte if one of the eight is below 0x21 - `tab`, or is 0x7f. */
-static inline uint64_t bide__h1_odd8(const char *p, uint64_t below) {
+/* Not 0 if one of eight bytes is below 0x20 or is 0x7f. */
+static inline uint64_t bide__h1_odd8(const char *p) {
   const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
   uint64_t x, del;
   memcpy(&x, p, sizeof x);
   del = x ^ ones * 0x7f;
-  return (((x - ones * below) & ~x) | ((del - ones) & ~del)) & high;
+  return (((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & high;
 }
 #endif
 
@@ -48,8 +48,8 @@ static inline const char *bide__h1_skip_value(const char *p, const char *end) {
     if (odd != 0) return p + __builtin_ctz((unsigned)odd);
     p += 16;
   }
-#elif !defined(BIDE_H1_PLAIN)
-  while (end - p >= 8 && bide__h1_odd8(p, 0x20) == 0) p += 8;
+#else
+  while (end - p >= 8 && bide__h1_odd8(p) == 0) p += 8;
 #endif
   while (p < end && bide__h1_is(*p, BIDE_C_VALUE)) p++;
   return p;

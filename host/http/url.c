@@ -115,7 +115,7 @@ static bool is_ipv6(const char *p, const char *end) {
   bool gap = false;
   if (end - p >= 2 && p[0] == ':' && p[1] == ':') gap = true, p += 2;
   while (p < end) {
-    if (groups <= 6 && is_ipv4(p, end)) {
+    if (is_ipv4(p, end)) {
       groups += 2;
       p = end;
       break;
