@@ -73,6 +73,7 @@ static const row chunked[] = {
     /* Ends of chunks. */
     R("5\r\nhello0\r\n\r\n", "\"hello\" ECHUNKEND"),
     R("5\r\nhello\n0\r\n\r\n", "\"hello\" ECHUNKEND"),
+    R("5\r\nhello0\n0\r\n\r\n", "\"hello\" ECHUNKEND"),
     R("5\r\nhello\r0\r\n\r\n", "\"hello\" ECHUNKEND"),
     R("5\r\nhello\r\r\n", "\"hello\" ECHUNKEND"),
     R("5\r\nhello!\r\n", "\"hello\" ECHUNKEND"),
