@@ -28,3 +28,8 @@ $(BENCH_DIR)/$(basename $(notdir $(1))): $(1) $(BENCH_HEADERS)
 	  $$$$(pkg-config --libs libuv openssl)
 endef
 $(foreach source,$(BENCH_SOURCES),$(eval $(call BENCH_RULE,$(source))))
+
+# What needs bide's own protocol code; run by hand, no published number.
+$(BENCH_DIR)/h1_parse: bench/micro/h1_parse.c $(wildcard host/http/h1*.c host/http/url*.c)
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -Ihost -o $@ $^
