@@ -150,6 +150,7 @@ static int full_year(int two, int64_t now) {
 
 bool bide__h1_parse_date(bide_slice text, int64_t now, int64_t *t) {
   date d = {0};
+  if (text.n == 0) return false;
   if (read_date("W, d-m-y h:i:s GMT", text, &d)) d.year = full_year(d.year, now);
   else if (!read_date("w, d m Y h:i:s GMT", text, &d) && !read_date("w m e h:i:s Y", text, &d))
     return false;

@@ -309,6 +309,7 @@ static int parse_fields(bide_h1_head *h, scan *s) {
 /* To the end of the head: its size, MORE or an error. The framing is not looked at. */
 static int parse_head(bide_h1_head *h, const char *buf, size_t n) {
   size_t most = max_head(h);
+  if (buf == NULL) buf = ""; /* no bytes yet; NULL + 0 would be undefined */
   scan s = {buf + h->pos, NULL, buf + (n < most ? n : most)};
   int r = 0;
   h->base = buf;

@@ -6,53 +6,49 @@
  * Invariant: a byte is in a part only if the part's class admits it, so what leaves here can be put
  * into a request line, a Host field or a resolver's question without another look.
  */
-#include "url.h"
+#include "url_internal.h"
 
-enum { /* classes of RFC 3986 section 2; percent triplets are handled beside them */
-       UNRESERVED = 1,
-       SUB_DELIM = 2,
-       PCHAR = 4, /* unreserved, sub-delims, ':', '@' */
-       TAIL = 8,  /* query and fragment: pchar, '/', '?' */
-       SCHEME = 16,
-       COLON = 32,
-       EXTRA = 64 /* what BIDE_URL_LAX admits beside them */
-};
-
-#define U   (UNRESERVED | PCHAR | TAIL)
-#define N   (U | SCHEME)
-#define S   (SUB_DELIM | PCHAR | TAIL)
-#define P   (PCHAR | TAIL)
-#define X   EXTRA
+#define U   (BIDE_U_UNRESERVED | BIDE_U_PCHAR | BIDE_U_TAIL)
+#define UF  (U | BIDE_U_FORM)
+#define N   (UF | BIDE_U_SCHEME)
+#define S   (BIDE_U_SUB_DELIM | BIDE_U_PCHAR | BIDE_U_TAIL)
+#define SF  (S | BIDE_U_FORM)
+#define PL  (S | BIDE_U_SCHEME)
+#define P   (BIDE_U_PCHAR | BIDE_U_TAIL)
+#define C   (P | BIDE_U_COLON)
+#define T   BIDE_U_TAIL
+#define X   BIDE_U_EXTRA
 #define X16 X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X
 
-static const uint8_t class_of[256] = {
-    0,   0,   0,         0,          0,   0,   0,   0,
-    0,   0,   0,         0,          0,   0,   0,   0, /* 00 */
-    0,   0,   0,         0,          0,   0,   0,   0,
-    0,   0,   0,         0,          0,   0,   0,   0, /* 10 */
-    0,   S,   X,         0,          S,   0,   S,   S,
-    S,   S,   S,         S | SCHEME, S,   N,   N,   TAIL, /* sp ! " # $ % & ' ( ) * + , - . / */
-    N,   N,   N,         N,          N,   N,   N,   N,
-    N,   N,   P | COLON, S,          X,   S,   X,   TAIL, /* 0-9 : ; < = > ? */
-    P,   N,   N,         N,          N,   N,   N,   N,
-    N,   N,   N,         N,          N,   N,   N,   N, /* @ A-O */
-    N,   N,   N,         N,          N,   N,   N,   N,
-    N,   N,   N,         X,          0,   X,   X,   U, /* P-Z [ \ ] ^ _ */
-    X,   N,   N,         N,          N,   N,   N,   N,
-    N,   N,   N,         N,          N,   N,   N,   N, /* ` a-o */
-    N,   N,   N,         N,          N,   N,   N,   N,
-    N,   N,   N,         X,          X,   X,   U,   0, /* p-z { | } ~ del */
-    X16, X16, X16,       X16,        X16, X16, X16, X16};
+const uint8_t bide__url_class[256] = {
+    0,   0,   0,   0,   0,   0,   0,   0,
+    0,   0,   0,   0,   0,   0,   0,   0, /* 00 */
+    0,   0,   0,   0,   0,   0,   0,   0,
+    0,   0,   0,   0,   0,   0,   0,   0, /* 10 */
+    0,   S,   X,   0,   S,   0,   S,   S,
+    S,   S,   SF,  PL,  S,   N,   N,   T, /* sp ! " # $ % & ' ( ) * + , - . / */
+    N,   N,   N,   N,   N,   N,   N,   N,
+    N,   N,   C,   S,   X,   S,   X,   T, /* 0-9 : ; < = > ? */
+    P,   N,   N,   N,   N,   N,   N,   N,
+    N,   N,   N,   N,   N,   N,   N,   N, /* @ A-O */
+    N,   N,   N,   N,   N,   N,   N,   N,
+    N,   N,   N,   X,   0,   X,   X,   UF, /* P-Z [ \ ] ^ _ */
+    X,   N,   N,   N,   N,   N,   N,   N,
+    N,   N,   N,   N,   N,   N,   N,   N, /* ` a-o */
+    N,   N,   N,   N,   N,   N,   N,   N,
+    N,   N,   N,   X,   X,   X,   U,   0, /* p-z { | } ~ del */
+    X16, X16, X16, X16, X16, X16, X16, X16};
 
 #undef U
+#undef UF
 #undef N
 #undef S
+#undef SF
+#undef PL
 #undef P
+#undef C
+#undef T
 #undef X
-
-static inline bool is(char c, unsigned classes) {
-  return (class_of[(unsigned char)c] & classes) != 0;
-}
 
 static bool is_control(char c) {
   return (unsigned char)c <= ' ' || c == 0x7f;
@@ -75,7 +71,7 @@ static int check_part(bide_slice s, unsigned classes, bool spaces, const char **
   const char *p = s.p, *end = p + s.n;
   for (; p < end; p++) {
     *at = p;
-    if (is(*p, classes) || (spaces && *p == ' ')) continue;
+    if (bide__url_is(*p, classes) || (spaces && *p == ' ')) continue;
     if (*p != '%') return is_control(*p) ? BIDE_URL_ESPACE : error;
     if (end - p < 3 || bide__hex_value(p[1]) < 0 || bide__hex_value(p[2]) < 0)
       return BIDE_URL_EPERCENT;
@@ -138,7 +134,7 @@ static bool is_ip_future(const char *p, const char *end) {
   const char *digits = ++p;
   while (p < end && bide__hex_value(*p) >= 0) p++;
   if (p == digits || p == end || *p++ != '.' || p == end) return false;
-  while (p < end && is(*p, UNRESERVED | SUB_DELIM | COLON)) p++;
+  while (p < end && bide__url_is(*p, BIDE_U_UNRESERVED | BIDE_U_SUB_DELIM | BIDE_U_COLON)) p++;
   return p == end;
 }
 
@@ -150,7 +146,7 @@ static int parse_literal(bide_slice host, bide_url_host *kind, const char **at) 
 }
 
 static int parse_name(bide_slice host, bide_url_host *kind, const char **at) {
-  int r = check_part(host, UNRESERVED | SUB_DELIM, false, at, BIDE_URL_EHOST);
+  int r = check_part(host, BIDE_U_UNRESERVED | BIDE_U_SUB_DELIM, false, at, BIDE_URL_EHOST);
   if (r != 0) return r == BIDE_URL_EHOST && (unsigned char)**at >= 0x80 ? BIDE_URL_EIDN : r;
   if (host.n == 0) *kind = BIDE_HOST_NONE;
   else *kind = is_ipv4(host.p, host.p + host.n) ? BIDE_HOST_IPV4 : BIDE_HOST_NAME;
@@ -208,7 +204,7 @@ int bide__url_parse_authority(const char *p, size_t n, bide_slice *host, uint16_
                               bide_url_host *kind) {
   host_port hp;
   const char *at;
-  int r = parse_host_port(bide__slice(p, n), &hp, &at);
+  int r = parse_host_port(bide__slice(n != 0 ? p : "", n), &hp, &at);
   if (r != 0) return r;
   *host = hp.host;
   *port = hp.port;
@@ -221,7 +217,8 @@ static int parse_authority(bide_url *u, bide_slice s, const char **at) {
   if (sign != NULL) {
     u->user = bide__slice(s.p, (size_t)(sign - s.p));
     u->has |= BIDE_URL_HAS_USER;
-    int r = check_part(u->user, UNRESERVED | SUB_DELIM | COLON, false, at, BIDE_URL_EUSER);
+    int r = check_part(u->user, BIDE_U_UNRESERVED | BIDE_U_SUB_DELIM | BIDE_U_COLON, false, at,
+                       BIDE_URL_EUSER);
     if (r != 0) return r;
     s = bide__slice(sign + 1, (size_t)(s.p + s.n - sign - 1));
   }
@@ -247,7 +244,7 @@ static int parse_scheme(bide_url *u, bide_slice *rest, const char **at) {
   for (size_t i = 0; i < u->scheme.n; i++) {
     *at = rest->p + i;
     if (is_control(**at)) return BIDE_URL_ESPACE;
-    if (!is(**at, SCHEME)) return BIDE_URL_ESCHEME;
+    if (!bide__url_is(**at, BIDE_U_SCHEME)) return BIDE_URL_ESCHEME;
   }
   *at = rest->p;
   if (u->scheme.n == 0 || !bide__is_alpha(*rest->p)) return BIDE_URL_ESCHEME;
@@ -273,7 +270,7 @@ static bool step_over(bide_slice *rest, char c) {
 }
 
 static int parse_tail(bide_url *u, bide_slice rest, unsigned mode, const char **at) {
-  unsigned classes = mode & BIDE_URL_LAX ? TAIL | EXTRA : TAIL;
+  unsigned classes = mode & BIDE_URL_LAX ? BIDE_U_TAIL | BIDE_U_EXTRA : BIDE_U_TAIL;
   bool spaces = (mode & BIDE_URL_SPACES) != 0;
   u->path = cut(&rest, '?', '#', '#');
   int r = check_part(u->path, classes, spaces, at, BIDE_URL_ECHAR);
@@ -305,6 +302,7 @@ static int parse(bide_url *u, bide_slice rest, unsigned mode, const char **at) {
 }
 
 int bide__url_parse(bide_url *u, const char *p, size_t n, unsigned mode, size_t *where) {
+  if (p == NULL) p = "";
   const char *at = p;
   memset(u, 0, sizeof *u);
   int r = parse(u, bide__slice(p, n), mode, &at);

@@ -5,31 +5,9 @@
  *
  * Invariant: what is written of a parsed URL parses again, to parts that mean the same.
  */
-#include "url.h"
+#include "url_internal.h"
 
 /* ---- Percent encoding ----------------------------------------------------------------------- */
-
-enum { IN_UNRESERVED = 1, IN_PATH = 2, IN_QUERY = 4, IN_FORM = 8 };
-
-/* Letters and digits are in every set; these are the others. */
-static const struct {
-  const char *bytes;
-  unsigned sets;
-} members[] = {
-    {"-._", IN_UNRESERVED | IN_PATH | IN_QUERY | IN_FORM},
-    {"~", IN_UNRESERVED | IN_PATH | IN_QUERY},
-    {"*", IN_PATH | IN_QUERY | IN_FORM},
-    {"!$&'()+,;=:@/", IN_PATH | IN_QUERY},
-    {"?", IN_QUERY},
-};
-
-static bool is_member(char c, unsigned set) {
-  if (bide__is_alpha(c) || bide__is_digit(c)) return true;
-  if (c == '\0') return false;
-  for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-    if (strchr(members[i].bytes, c) != NULL) return (members[i].sets & set) != 0;
-  return false;
-}
 
 static void put_encoded(bide_out *o, char c) {
   static const char digits[] = "0123456789ABCDEF";
@@ -39,9 +17,10 @@ static void put_encoded(bide_out *o, char c) {
 }
 
 void bide__url_encode(bide_out *o, const char *p, size_t n, bide_url_set set) {
-  static const uint8_t masks[] = {IN_UNRESERVED, IN_PATH, IN_QUERY, IN_FORM};
+  static const uint8_t classes[] = {BIDE_U_UNRESERVED, BIDE_U_PCHAR, BIDE_U_TAIL, BIDE_U_FORM};
   for (size_t i = 0; i < n; i++) {
-    if (is_member(p[i], masks[set])) bide__out_byte(o, p[i]);
+    if (bide__url_is(p[i], classes[set])) bide__out_byte(o, p[i]);
+    else if (set == BIDE_URL_PATH && p[i] == '/') bide__out_byte(o, '/');
     else if (set == BIDE_URL_FORM && p[i] == ' ') bide__out_byte(o, '+');
     else put_encoded(o, p[i]);
   }
@@ -84,12 +63,11 @@ bool bide__url_next_pair(bide_slice *rest, bide_slice *name, bide_slice *value) 
 
 /* A parsed part: its triplets stay, what only the lax modes let in is encoded. */
 static void put_part(bide_out *o, bide_slice s) {
-  const char *p = s.p, *end = p + s.n;
-  while (p < end) {
-    const char *run = p;
-    while (p < end && (*p == '%' || is_member(*p, IN_QUERY))) p++;
-    bide__out_put(o, run, (size_t)(p - run));
-    if (p < end) put_encoded(o, *p++);
+  for (size_t i = 0; i < s.n; i++) {
+    size_t run = i;
+    while (i < s.n && (s.p[i] == '%' || bide__url_is(s.p[i], BIDE_U_TAIL))) i++;
+    bide__out_put(o, s.p + run, i - run);
+    if (i < s.n) put_encoded(o, s.p[i]);
   }
 }
 

@@ -533,6 +533,15 @@ static void test_find(void) {
   check(bide__h1_value(&h, &fields[2]).p == moved + 41, "follows its buffer");
 }
 
+/* No bytes yet is no reason to have a buffer. */
+static void test_no_buffer(void) {
+  bide_h1_field fields[2];
+  bide_h1_head h;
+  bide__h1_init_request(&h, fields, 2, NULL);
+  check(bide__h1_parse(&h, NULL, 0) == BIDE_H1_MORE, "no buffer");
+  check(bide__h1_parse(&h, "GET / HTTP/1.0\r\n\r\n", 18) == 18, "then one");
+}
+
 #define TABLE(t) run_table(t, sizeof(t) / sizeof *(t))
 
 int main(int argc, char **argv) {
@@ -547,5 +556,6 @@ int main(int argc, char **argv) {
   test_all_bytes();
   test_split_target();
   test_find();
+  test_no_buffer();
   return check_end();
 }

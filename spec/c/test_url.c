@@ -296,6 +296,17 @@ static void test_sizes(void) {
   check(bide__url_parse_http(&u, long_url, 7 + 254, 0, NULL) == BIDE_URL_EHOST, "a longer one");
 }
 
+/* An empty slice may have no address. */
+static void test_no_bytes(void) {
+  bide_url base, u;
+  char buf[32];
+  bide_out o = bide__out(buf, sizeof buf);
+  bide__url_parse(&base, "http://h/a?b", 12, 0, NULL);
+  check(bide__url_parse(&u, NULL, 0, 0, NULL) == 0 && u.has == 0, "the empty reference");
+  check(bide__url_resolve(&base, &u, false, &o) == 0 && o.n == 12, "resolves to the base");
+  check(bide__url_parse_http(&u, NULL, 0, 0, NULL) == BIDE_URL_EEMPTY, "but is no URL");
+}
+
 static void test_authority(void) {
   static const struct {
     const char *in;
@@ -594,6 +605,7 @@ int main(int argc, char **argv) {
   test_ipv6();
   test_sizes();
   test_authority();
+  test_no_bytes();
   test_resolution();
   test_remove_dots();
   test_put();
