@@ -50,7 +50,11 @@ static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     if (lua_isinteger(L, -2) && (k = lua_tointeger(L, -2)) > 0) {
-      if (!is_item(L, h, -1)) item_error(L, 1, lua_pushfstring(L, "item %I", (LUAI_UACINT)k));
+      if (!is_item(L, h, -1)) {
+        const char *key = lua_pushfstring(L, "item %I", (LUAI_UACINT)k);
+        lua_insert(L, -2);
+        item_error(L, 1, key);
+      }
       count++;
       if (k > *max) *max = k;
     } else if (lua_type(L, -2) == LUA_TSTRING) {

@@ -38,14 +38,19 @@ static int l_is_timeout(lua_State *L) {
   return 1;
 }
 
+/* on_unhandled(f or nil): returns the handler so far. */
 static int l_on_unhandled(lua_State *L) {
   bide_host *h = bide__host(L);
   if (!lua_isnoneornil(L, 1)) bide__check_callable(L, 1);
   lua_settop(L, 1);
+  if (h->unhandled_ref == LUA_NOREF) lua_pushnil(L);
+  else lua_rawgeti(L, LUA_REGISTRYINDEX, h->unhandled_ref);
+  lua_insert(L, 1);
   luaL_unref(L, LUA_REGISTRYINDEX, h->unhandled_ref);
   h->unhandled_ref = LUA_NOREF;
-  if (!lua_isnil(L, 1)) h->unhandled_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  return 0;
+  if (!lua_isnil(L, 2)) h->unhandled_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_settop(L, 1);
+  return 1;
 }
 
 static const luaL_Reg functions[] = {
