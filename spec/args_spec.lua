@@ -1,0 +1,137 @@
+-- SPDX-License-Identifier: MIT
+-- Wrong arguments: each function times each bad argument raises at once, in the caller, an error
+-- that
+-- names the function, the argument, what was found and what was expected.
+local bide = require "bide"
+local tasks = require "spec.support.tasks"
+
+-- name, the text expected, then which arguments: a list of {position, values, expected} with `good`
+-- ones before them.
+local nothing = setmetatable({}, { __tostring = function() return "nothing" end })
+
+local function f() end
+
+local callable = { nothing, 42, "text", true, {}, io.stdout }
+local seconds = { nothing, "text", true, {}, f }
+
+--- Each case: the function's name as the message has it, the function, arguments before, the
+--- values that are wrong next, and the word for what was expected.
+local cases = {
+  { "run", bide.run, {}, callable, "function" },
+  { "spawn", bide.spawn, {}, callable, "function" },
+  { "daemon", bide.daemon, {}, callable, "function" },
+  { "async", bide.async, {}, callable, "function" },
+  { "try", bide.try, {}, callable, "function" },
+  { "shield", bide.shield, {}, callable, "function" },
+  { "group", bide.group, {}, callable, "function" },
+  { "on_unhandled", bide.on_unhandled, {}, { 42, "text", true, {} }, "function" },
+  { "sleep", bide.sleep, {}, seconds, "seconds (number)" },
+  { "timeout", bide.timeout, {}, seconds, "seconds (number)" },
+  { "timeout", bide.timeout, { 1 }, callable, "function" },
+  { "extend", bide.extend, {}, seconds, "seconds (number)" },
+  { "await", bide.await, {}, { nothing, 42, "text", true, {}, f }, "task or future" },
+  { "await", bide.await, { bide.future() }, { 42, "text", true, {}, f }, "task or future" },
+  { "gather", bide.gather, { f }, { 42, "text", true, {} }, "future, task or function" },
+  { "race", bide.race, {}, { nothing, 42, "text", true, f }, "table" },
+  { "any", bide.any, {}, { nothing, 42, "text", true, f }, "table" },
+  { "settle", bide.settle, {}, { nothing, 42, "text", true, f }, "table" },
+  { "unwrap", bide.unwrap, {}, { nothing, 42, "text", true, f }, "table" },
+  { "details", bide.details, {}, { nothing }, "value" },
+  { "is_cancelled", bide.is_cancelled, {}, { nothing }, "value" },
+  { "is_timeout", bide.is_timeout, {}, { nothing }, "value" },
+}
+
+local function type_of(value)
+  if value == nothing then return "no value" end
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__name or type(value)
+end
+
+local function raised_by(fn, before, value)
+  local args = table.move(before, 1, #before, 1, {})
+  local n = #before
+  if value ~= nothing then
+    n = n + 1
+    args[n] = value
+  end
+  return tasks.raised(fn, table.unpack(args, 1, n))
+end
+
+describe("wrong arguments #core", function()
+  before_each(tasks.mark)
+  after_each(tasks.check)
+
+  for _, case in ipairs(cases) do
+    local name, fn, before, values, expected = table.unpack(case)
+    for _, value in ipairs(values) do
+      local found = type_of(value)
+      it(("of %s: argument %d is %s"):format(name, #before + 1, found), function()
+        local err = raised_by(fn, before, value)
+        assert.equal("string", type(err))
+        assert.match(("bad argument #%d to '"):format(#before + 1), err, 1, true)
+        assert.match(name .. "'", err, 1, true)
+        assert.match(expected .. " expected", err, 1, true)
+        if value ~= nothing or expected ~= "value" then
+          assert.match("got " .. found, err, 1, true)
+        end
+      end)
+    end
+  end
+
+  for _, name in ipairs { "sleep", "timeout", "extend" } do
+    it(("of %s: a negative time and NaN"):format(name), function()
+      for _, value in ipairs { -1, -0.001, -math.huge, 0 / 0 } do
+        local err = tasks.raised(bide[name], value, f)
+        assert.match("bad argument #1 to '", err, 1, true)
+        assert.match(name .. "'", err, 1, true)
+      end
+    end)
+  end
+
+  for _, name in ipairs { "gather", "settle", "race", "any" } do
+    it(("of %s: a list item that cannot be awaited is named by its place"):format(name), function()
+      for _, value in ipairs { 42, "text", true, {} } do
+        local err = tasks.raised(bide[name], { f, value })
+        assert.match("bad argument #1 to '", err, 1, true)
+        assert.match(name, err, 1, true)
+        assert.match("item 2", err, 1, true)
+        assert.match("got " .. type(value), err, 1, true)
+      end
+    end)
+
+    it(("of %s: a hole is one"):format(name), function()
+      assert.match("hole", tasks.raised(bide[name], { f, nil, f }))
+    end)
+  end
+
+  it("of gather: nil between the arguments is one", function()
+    assert.match("bad argument #2 to '.-gather' %(future, task or function expected, got nil%)",
+      tasks.raised(bide.gather, f, nil, f))
+  end)
+
+  it("of timeout: an awaitable takes no arguments", function()
+    assert.match("#3", tasks.raised(bide.timeout, 1, bide.future(), "extra"), 1, true)
+  end)
+
+  it("point at the line of the caller", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local _, err = pcall(function() bide.sleep "x" end)
+    assert.match("args_spec%.lua:" .. line, err)
+  end)
+
+  it("start nothing", function()
+    local ran = false
+    local function run() ran = true end
+    pcall(bide.gather, run, 42)
+    pcall(bide.race, { run, 42 })
+    pcall(bide.settle, { run, key = 42 })
+    pcall(bide.timeout, -1, run)
+    bide.sleep(0)
+    assert.is_false(ran)
+  end)
+
+  it("of a method name that does not exist is an ordinary nil", function()
+    assert.is_nil(bide.future().resolv)
+    assert.is_nil(bide.spwan)
+  end)
+end)
