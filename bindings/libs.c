@@ -12,6 +12,7 @@ static const lib libs[] = {
     {"tcp", bide__open_tcp},
     {"unix", bide__open_unix},
     {"dns", bide__open_dns},
+    {"http", bide__open_http},
     {NULL, NULL},
 };
 

@@ -7,4 +7,6 @@ local core = require "bide.core"
 local own_require = require "bide.require"
 if _G.require then _G.require = own_require end
 
+core.http_get = core.http.get
+
 return core

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* server.h: an HTTP/1.1 server: connections in, requests out, responses back.
+ *
+ *   listener ─▶ bide_hsconn ─▶ bide_hsreq ─▶ server's queue ─▶ dispatcher (a task, bindings) ─▶ a
+ * task
+ *
+ * A connection parses heads in place, in the loop's read buffer; only what came in part, or too
+ * early, is kept. It has one request at a time: what is pipelined behind it waits as bytes, within
+ * bounds, then in the kernel. A request's memory comes from a list of spare ones and lives from its
+ * head to the end of the task that handles it; Lua knows it by a slot of the http floor, never by
+ * address.
+ *
+ * server.c owns the server and its lists, sconn.c the connection, sreq.c the request's body and
+ * response. */
+#ifndef BIDE_HTTP_SERVER_H
+#define BIDE_HTTP_SERVER_H
+
+#include "buf.h"
+#include "http.h"
+#include "core/wait.h"
+#include "core/task.h"
+#include "net/conn.h"
+#include "net/listener.h"
+
+#define BIDE_HS_STORE      1024  /* bytes of a request kept without another allocation */
+#define BIDE_HS_INPUT_HIGH 65536 /* unread input past which the peer is made to wait */
+#define BIDE_HS_SPARE      256   /* spare requests kept */
+#define BIDE_HS_DRAIN      65536 /* unread rest of a body that is read away to keep a connection */
+#define BIDE_HS_OVER       64    /* connections past the limit that are told so at once */
+
+typedef struct bide_hsconn bide_hsconn;
+
+typedef struct bide_hslimits { /* seconds and counts, as bide.http.serve's options */
+  bide_h1_limits head;
+  uint64_t max_body;
+  double header_timeout, body_timeout, idle_timeout, write_timeout;
+  uint32_t max_headers, max_connections, max_requests;
+} bide_hslimits;
+
+enum { BIDE_HS_OPEN, BIDE_HS_DRAINING, BIDE_HS_CLOSED };
+
+struct bide_hserver {
+  bide_hserver *next, *prev; /* in http->servers */
+  bide_http *http;
+  bide_listener *listener; /* NULL before listening; freed by its last connection */
+  bide_hslimits limits;
+  bide_hsconn *conns;              /* list of all */
+  bide_hsreq *ready, **ready_tail; /* requests that no task handles yet */
+  bide_hsreq *running;             /* list: a task handles them */
+  uint32_t nconns, nready, nrunning;
+  bide_wait wait;  /* of the dispatcher */
+  bool waiting;    /* … it does, for a request or the end */
+  bide_lazy grace; /* the end of a graceful close */
+  uint32_t site;   /* where it was started */
+  uint8_t state;
+  uint8_t refs; /* 1 for the binding, 1 while connections, requests or the listener are there */
+  bool secure;
+};
+
+enum { BIDE_HSC_IDLE, BIDE_HSC_HEAD, BIDE_HSC_BUSY, BIDE_HSC_DRAIN, BIDE_HSC_CLOSING };
+
+struct bide_hsconn {
+  bide_hsconn *next, *prev; /* in server->conns */
+  bide_hserver *server;
+  bide_conn *conn;    /* owned */
+  bide_hsreq *req;    /* the one being handled */
+  bide_h1_head *part; /* owned, with its fields behind it: a head that has come in part */
+  bide_hbuf in;       /* input that has come in part or too early */
+  bide_lazy limit;
+  uint32_t served;
+  uint8_t state;
+  bool eof;    /* the peer sends no more */
+  bool failed; /* nothing can be sent any more */
+  bool paused; /* reading is stopped */
+};
+
+enum { BIDE_HS_READ_NONE, BIDE_HS_READ_PIECE, BIDE_HS_READ_ALL };
+
+struct bide_hsreq {
+  bide_hsreq *next, *prev; /* in server->ready, ->running, or http->spare_reqs */
+  bide_hserver *server;
+  bide_hsconn *sc; /* NULL once the connection is gone */
+  bide_task *task; /* that handles it */
+  bide_link link;  /* on it */
+  uint32_t slot, gen;
+  uint32_t refs; /* the task's, one per wait in flight */
+  bide_hbody body;
+  bide_hbuf all; /* the whole body, being collected */
+  bide_wait rwait, wwait;
+  uint8_t reading; /* BIDE_HS_READ_… of rwait */
+  bool sending;    /* wwait waits, and holds a reference */
+  bool head_sent;  /* an answer has begun */
+  bool answered;   /* … and is complete */
+  bool close;      /* the connection ends with this request */
+  bool expect;     /* the client waits for "100 Continue" */
+  bool body_done;
+  int body_error;    /* code of body.h: no more body will come */
+  int wake_status;   /* what an aborted write wakes with */
+  int fault_status;  /* what to answer if the handler fails with the error `fault` */
+  const void *fault; /* the error that a wrong body raised in the handler, by its address */
+  uint64_t got;      /* bytes of body taken */
+  uint64_t read_by, write_by; /* deadlines of the waits; BIDE_NEVER */
+  size_t write_left;          /* queued when the write was last looked at */
+  bide_write write;
+  uv_buf_t bufs[4];
+  bide_h1_head head; /* base and fields: `store`, until the response is composed there */
+  char *store;       /* owned when it is not `fixed` */
+  size_t store_cap;
+  uint64_t fixed[BIDE_HS_STORE / 8];
+};
+
+/* ---- the server (server.c) ---- */
+
+/* NULL when there is no memory. The caller's reference; not yet listening. */
+bide_hserver *bide__hserver_new(bide_http *http, const bide_hslimits *limits);
+int bide__hserver_listen(bide_hserver *s, const bide_addr *addr, const bide_listen_options *o);
+void bide__hserver_unref(bide_hserver *s);
+/* Stops accepting, closes idle connections; after `grace` seconds cancels what is being handled.
+ * When nothing is left the dispatcher is woken for the last time (state BIDE_HS_CLOSED).
+ * Idempotent; a second call may shorten the grace. */
+void bide__hserver_close(bide_hserver *s, double grace);
+/* Teardown: no task will run any more. */
+void bide__hserver_abandon(bide_hserver *s);
+/* The next request without a task, or NULL. It stays the server's until bide__hsreq_start. */
+bide_hsreq *bide__hserver_next(bide_hserver *s);
+void bide__hserver_push(bide_hserver *s, bide_hsreq *r);
+/* Something has gone: is the server over? */
+void bide__hserver_check(bide_hserver *s);
+void bide__hserver_free_spares(bide_http *http);
+
+/* ---- connections (sconn.c) ---- */
+
+void bide__hsconn_open(bide_hserver *s, bide_conn *c);
+/* The request is over: on to the next, or close. */
+void bide__hsconn_next(bide_hsconn *sc);
+/* Gives the connection up; gently: what was written still leaves. */
+void bide__hsconn_close(bide_hsconn *sc, bool gently);
+/* Reads on, if reading was stopped for want of room. */
+void bide__hsconn_resume(bide_hsconn *sc);
+/* Answers by itself: a status, its reason as plain text. 0 or a negative code. */
+int bide__hsconn_answer(bide_hsconn *sc, int status, bool close);
+/* The deadlines of its request have changed. */
+void bide__hsconn_limit(bide_hsconn *sc);
+
+/* ---- requests (sreq.c) ---- */
+
+bide_hsreq *bide__hsreq_new(bide_hsconn *sc, const bide_h1_head *head);
+void bide__hsreq_unref(bide_hsreq *r);
+/* `t` handles the request from now on; takes the server's queue's hold. */
+void bide__hsreq_start(bide_hsreq *r, bide_task *t);
+/* No task could be made: answers 503. */
+void bide__hsreq_refuse(bide_hsreq *r);
+/* Input has come, or ended. */
+void bide__hsreq_input(bide_hsreq *r);
+/* The connection lets go of it: no more body will come. */
+void bide__hsreq_lost(bide_hsreq *r);
+/* Says "100 Continue" if the client waits for it. */
+void bide__hsreq_want_body(bide_hsreq *r);
+/* Looks at the deadlines of its waits; true when the connection is to be given up. */
+bool bide__hsreq_late(bide_hsreq *r, uint64_t now);
+/* Throws body away that nobody will read; false when it is too much of it. */
+bool bide__hsreq_drain(bide_hsreq *r);
+/* Is the connection to be closed behind the response? Asked before its head is written. */
+bool bide__hsreq_must_close(const bide_hsreq *r);
+/* The next piece that is there already: codes of bide__hbody_next; *piece borrowed until the next
+ * call of anything here. */
+int bide__hsreq_piece(bide_hsreq *r, bide_slice *piece);
+/* Begins to wait for input (BIDE_HS_READ_…); rwait is woken with 0 when there is something to see.
+ */
+void bide__hsreq_wait_input(bide_hsreq *r, int how);
+/* Sends pieces: 1 done, 0 wwait will be woken, negative the connection is gone. Bytes are borrowed
+ * until then. */
+int bide__hsreq_send(bide_hsreq *r, const bide_slice *pieces, unsigned n);
+/* In the continuation of wwait: gives its reference back. */
+void bide__hsreq_sent(bide_hsreq *r);
+/* Gives `store` room for `n` bytes, contents lost. 0 or UV_ENOMEM. */
+int bide__hsreq_room(bide_hsreq *r, size_t n);
+
+extern const bide_waitops bide__hsreq_read_ops, bide__hsreq_write_ops;
+
+#endif
