@@ -7,6 +7,7 @@
 #include "core/failure.h"
 #include "core/run.h"
 #include "core/sched.h"
+#include "core/slab.h"
 #include "embed.h"
 #include "preload.h"
 
@@ -21,7 +22,9 @@ const char *bide_version(void) {
 
 /* ---- making and freeing ---- */
 
-static void *default_alloc(void *ud, void *p, size_t osize, size_t nsize) {
+/* Under a sanitizer every block is to be malloc's, so that it can be watched. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static void *plain_alloc(void *ud, void *p, size_t osize, size_t nsize) {
   (void)ud;
   (void)osize;
   if (nsize == 0) {
@@ -29,6 +32,36 @@ static void *default_alloc(void *ud, void *p, size_t osize, size_t nsize) {
     return NULL;
   }
   return realloc(p, nsize);
+}
+enum { USE_SLAB = 0 };
+#else
+#define plain_alloc bide__slab_alloc
+enum { USE_SLAB = 1 };
+#endif
+
+static lua_State *new_state(bide_options *o) {
+  lua_State *L;
+  bide_slab *slab = NULL;
+  if (!o->alloc) {
+    if (USE_SLAB && !(slab = bide__slab_new())) return NULL;
+    o->alloc = plain_alloc;
+    o->alloc_ud = slab;
+  }
+  L = lua_newstate(o->alloc, o->alloc_ud);
+  if (!L && slab) bide__slab_free(slab);
+  return L;
+}
+
+static void close_state(lua_State *L) {
+  void *ud;
+  lua_Alloc alloc = lua_getallocf(L, &ud);
+  if (!USE_SLAB || alloc != bide__slab_alloc) {
+    lua_close(L);
+    return;
+  }
+  bide__slab_closing(ud);
+  lua_close(L);
+  bide__slab_free(ud);
 }
 
 static void open_libs(lua_State *L, const bide_options *o) {
@@ -48,6 +81,7 @@ static int open_host(lua_State *L) {
   h = bide__host_open(L, o->loop);
   h->report = o->report;
   h->report_ud = o->report_ud;
+  h->own_state = 1;
   luaL_requiref(L, "bide.core", luaopen_bide_core, 0);
   if (!o->no_libs) bide__preload(L);
   if (bide__post_open(h) != 0) return luaL_error(L, "cannot make the host's wake-up handle");
@@ -60,13 +94,12 @@ bide_host *bide_new(const bide_options *options) {
   lua_State *L;
   bide_host *h;
   if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-  if (!o.alloc) o.alloc = default_alloc;
-  L = lua_newstate(o.alloc, o.alloc_ud);
+  L = new_state(&o);
   if (!L) return NULL;
   lua_pushcfunction(L, open_host);
   lua_pushlightuserdata(L, &o);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-    lua_close(L);
+    close_state(L);
     return NULL;
   }
   h = lua_touserdata(L, -1);
@@ -79,7 +112,7 @@ void bide_free(bide_host *h) {
   if (!h) return;
   L = h->main;
   bide__host_close(h);
-  lua_close(L);
+  close_state(L);
 }
 
 lua_State *bide_lua(bide_host *h) {

@@ -18,13 +18,14 @@ static bide_task *owner(bide_wait *w) {
 
 static void abort_sleep(bide_wait *w, int status) {
   bide_task *t = owner(w);
-  bide__heap_stop(&t->host->timers, &t->op.timer);
+  bide__heap_stop(&bide__task_host(t)->timers, &t->op.timer);
   bide__wake(w, status);
 }
 
 static void describe_sleep(const bide_wait *w, char *buf, size_t size) {
   const bide_task *t = w->task;
-  uint64_t when = bide__heap_when(&t->host->timers, &t->op.timer), now = bide__now_ns(t->host);
+  uint64_t when = bide__heap_when(&bide__task_host(t)->timers, &t->op.timer),
+           now = bide__now_ns(bide__task_host(t));
   if (when == BIDE_NEVER) snprintf(buf, size, "sleep");
   else snprintf(buf, size, "sleep (%.3f s left)", when > now ? (double)(when - now) / 1e9 : 0.0);
 }
@@ -73,7 +74,8 @@ static void describe_await(const bide_wait *w, char *buf, size_t size) {
   const bide_fut *f = t->op.await.on;
   char name[80];
   if (f->kind == BIDE_IS_TASK) {
-    bide__site_text(t->host, bide__task_site(t->host, (const bide_task *)f), name, sizeof name);
+    bide__site_text(bide__task_host(t), bide__task_site(bide__task_host(t), (const bide_task *)f),
+                    name, sizeof name);
     snprintf(buf, size, "await task %s", name);
   } else {
     snprintf(buf, size, "await future");

@@ -8,8 +8,6 @@
 #include <assert.h>
 #include <string.h>
 
-const char bide__fut_magic = 0;
-
 static int has_mt(lua_State *L, int idx, const void *mt) {
   int same;
   if (!lua_getmetatable(L, idx)) return 0;
@@ -22,7 +20,7 @@ bide_fut *bide__tofuture(lua_State *L, bide_host *h, int idx) {
   bide_fut *f = lua_touserdata(L, idx);
   if (!f || lua_rawlen(L, idx) < sizeof *f) return NULL; /* a light one has no length */
   (void)h;
-  return f->magic == &bide__fut_magic ? f : NULL;
+  return f->magic == BIDE_FUT_MAGIC ? f : NULL;
 }
 
 bide_task *bide__totask(lua_State *L, bide_host *h, int idx) {
@@ -33,7 +31,7 @@ bide_task *bide__totask(lua_State *L, bide_host *h, int idx) {
 bide_fut *bide__future_push(lua_State *L, bide_host *h) {
   bide_fut *f = lua_newuserdatauv(L, sizeof *f, 1);
   memset(f, 0, sizeof *f);
-  f->magic = &bide__fut_magic;
+  f->magic = BIDE_FUT_MAGIC;
   f->kind = BIDE_IS_FUTURE;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_future_ref);
   lua_setmetatable(L, -2);

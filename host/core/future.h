@@ -20,7 +20,9 @@ enum { BIDE_NATIVE_NONE, BIDE_NATIVE_MEMORY, BIDE_NATIVE_CLOSED, BIDE_NATIVE_CST
 typedef struct bide_fut bide_fut;
 typedef struct bide_link bide_link;
 
-extern const char bide__fut_magic;
+/* Tells our userdata from others' without a look at metatables. Another library's userdata would
+ * have to begin with it to be mistaken, and to be at least as large. */
+#define BIDE_FUT_MAGIC 0xb1de7a5cu
 
 /* One who waits for a future: embedded in a task's op or a join. */
 struct bide_link {
@@ -29,12 +31,14 @@ struct bide_link {
 };
 
 struct bide_fut {
-  const char *magic; /* &bide__fut_magic: tells our userdata from others' at no cost */
-  uint8_t state;     /* BIDE_PENDING … */
-  uint8_t kind;      /* BIDE_IS_… */
-  uint8_t native;    /* BIDE_NATIVE_… when failed without an error value */
-  uint8_t flags;     /* of tasks: task.h */
+  uint32_t magic;        /* BIDE_FUT_MAGIC */
+  uint8_t state;         /* BIDE_PENDING … */
+  uint8_t kind : 4;      /* BIDE_IS_… */
+  uint8_t end_state : 4; /* of tasks: set by task_main, taken over at the end of the step */
+  uint8_t native;        /* BIDE_NATIVE_… when failed without an error value */
+  uint8_t flags;         /* of tasks: task.h */
   uint32_t nres;
+  uint32_t slot;      /* of a task: the registry key that anchors it while it lives */
   bide_link *waiters; /* the last one to join, or NULL */
 };
 

@@ -48,6 +48,8 @@ struct bide_host {
   unsigned char closed;     /* teardown has begun: nothing waits any more */
   unsigned char dead;       /* teardown is over */
   unsigned char own_loop;
+  unsigned char own_state;   /* the Lua state was made by bide_new: its collector is ours to tune */
+  unsigned char eased;       /* the collector's pause was lengthened */
   unsigned char opened;      /* the handles of the scheduler are on the loop */
   uint32_t close_looks;      /* instructions used in teardown, in units of CLOSE_INSTRUCTIONS */
   unsigned char in_loop;     /* uv_run is on the C stack */

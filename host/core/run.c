@@ -11,6 +11,10 @@
 
 #include <string.h>
 
+bide_host *bide__task_host(const bide_task *t) {
+  return t->scope->run->host;
+}
+
 static void on_main_ended(bide_link *link) {
   bide_runner *r = bide_container(link, bide_runner, link);
   if (r->main->fut.state != BIDE_DONE) bide__scope_cancel(r->host, &r->root);
@@ -144,6 +148,7 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
     return bide__error(L, h, "EDEADLK", "run", "the run cannot end: an operation does not return");
   }
   h->interrupted = r->interrupted;
+  bide__collector_restore(h);
   return finish(L, h, r, 0);
 }
 

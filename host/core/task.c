@@ -14,6 +14,8 @@
 #include <assert.h>
 #include <string.h>
 
+/* Anchored tasks and threads past which the collector is eased, and its pause in percent. */
+enum { MANY = 65536, PAUSE_DEFAULT = 200, PAUSE_MANY = 400 };
 enum { MAIN_TASK = 1, MAIN_HANDLER = 2, MAIN_ARGS = 3 };
 
 /* ---- the body ---- */
@@ -30,11 +32,11 @@ static int handler(lua_State *L) {
 }
 
 static void body_failed(lua_State *L, bide_task *t) {
-  bide_host *h = t->host;
+  bide_host *h = bide__task_host(t);
   if (bide__task_refused(t) && bide__error_is_own_cancel(L, h, -1)) {
     lua_getfield(L, -1, "reason");
     lua_setiuservalue(L, MAIN_TASK, 1);
-    t->end_state = BIDE_CANCELLED;
+    t->fut.end_state = BIDE_CANCELLED;
     return;
   }
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->scratch_ref);
@@ -42,14 +44,14 @@ static void body_failed(lua_State *L, bide_task *t) {
   lua_rawseti(L, LUA_REGISTRYINDEX, h->scratch_ref);
   bide__failure_push(L, h, MAIN_TASK, t->scope->run, t);
   lua_setiuservalue(L, MAIN_TASK, 1);
-  t->end_state = BIDE_FAILED;
+  t->fut.end_state = BIDE_FAILED;
 }
 
 static int k_main(lua_State *L, int status, lua_KContext ctx) {
   bide_task *t = (bide_task *)ctx;
   if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
     bide__store_results(L, MAIN_TASK, &t->fut, lua_gettop(L) - MAIN_HANDLER);
-    t->end_state = BIDE_DONE;
+    t->fut.end_state = BIDE_DONE;
   } else {
     body_failed(L, t);
   }
@@ -65,6 +67,22 @@ static int task_main(lua_State *L) {
 
 /* ---- threads ---- */
 
+/* The collector marks every thread anew in each cycle. While tasks are many, live and growing, a
+ * cycle at each doubling is too often; unless the script has set a pause of its own. */
+static void ease_collector(lua_State *L, bide_host *h) {
+  int pause;
+  if (!h->own_state || h->eased) return;
+  pause = lua_gc(L, LUA_GCSETPAUSE, PAUSE_MANY);
+  if (pause != PAUSE_DEFAULT) lua_gc(L, LUA_GCSETPAUSE, pause);
+  else h->eased = 1;
+}
+
+void bide__collector_restore(bide_host *h) {
+  if (!h->eased || h->live_tasks >= MANY) return;
+  h->eased = 0;
+  lua_gc(h->from, LUA_GCSETPAUSE, PAUSE_DEFAULT);
+}
+
 /* Anchors the value on top of the stack (popped) in the registry: our keys come from luaL_ref and
  * are never given back to it, only to our own list. May raise. */
 static uint32_t anchor(lua_State *L, bide_host *h) {
@@ -77,7 +95,7 @@ static uint32_t anchor(lua_State *L, bide_host *h) {
   }
   if (bide__slot_peek(h, s) == 0) luaL_error(L, "not enough memory");
   slot = (uint32_t)luaL_ref(L, LUA_REGISTRYINDEX);
-  s->top++;
+  if (++s->top == MANY) ease_collector(L, h);
   return slot;
 }
 
@@ -149,7 +167,7 @@ static void lay_out(lua_State *L, lua_State *co, int idx) {
 
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
   (void)h;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, t->slot);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->fut.slot);
 }
 
 uint32_t bide__task_site(bide_host *h, const bide_task *t) {
@@ -213,10 +231,9 @@ bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, 
   int locals = h->current && (h->current->fut.flags & BIDE_TF_LOCALS);
   bide_task *t = lua_newuserdatauv(L, sizeof *t, 2);
   memset(t, 0, sizeof *t);
-  t->fut.magic = &bide__fut_magic;
+  t->fut.magic = BIDE_FUT_MAGIC;
   t->fut.kind = BIDE_IS_TASK;
   t->fut.flags = (uint8_t)flags;
-  t->host = h;
   t->site_spawn = site;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_task_ref);
   lua_setmetatable(L, -2);
@@ -230,7 +247,7 @@ bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, 
     lua_setiuservalue(L, -2, 2);
   }
   lua_pushvalue(L, -1);
-  t->slot = anchor_task(L, h, t);
+  t->fut.slot = anchor_task(L, h, t);
   return t;
 }
 
@@ -253,7 +270,7 @@ bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope,
 
 static int take_protected(lua_State *L) {
   bide_task *t = lua_touserdata(L, 1);
-  bide_thread th = take_thread(L, t->host);
+  bide_thread th = take_thread(L, bide__task_host(t));
   t->L = th.L;
   t->thread_slot = th.slot;
   return 0;
@@ -291,7 +308,7 @@ static void forget_reason(bide_host *h, bide_task *t) {
 }
 
 void bide__task_release(bide_host *h, bide_task *t) {
-  unanchor(h, t->slot);
+  unanchor(h, t->fut.slot);
 }
 
 void bide__task_discard(bide_host *h, bide_task *t) {
@@ -405,7 +422,7 @@ void bide__task_step(bide_host *h, bide_task *t, lua_State *from) {
   if (status == LUA_YIELD) {
     if (BIDE_UNLIKELY(!t->wait)) foreign_yield(h, t, nres);
   } else if (status == LUA_OK) {
-    finish(h, t, t->end_state, 1);
+    finish(h, t, t->fut.end_state, 1);
   } else {
     end_native(h, t, native_of(h, t->L, status));
   }
@@ -429,6 +446,6 @@ int bide__task_cancel(bide_task *t) {
   t->fut.flags |= BIDE_TF_CANCEL;
   for (s = t->scope; s->owner == t; s = s->parent) outer = s;
   if (!outer) bide__task_interrupt(t, UV_ECANCELED);
-  else if (!outer->shield) bide__scope_cancel_status(t->host, outer, UV_ECANCELED);
+  else if (!outer->shield) bide__scope_cancel_status(bide__task_host(t), outer, UV_ECANCELED);
   return 1;
 }

@@ -3,7 +3,7 @@
  *
  * A task is a full userdata with two user values: 1 is the task-local variables while it runs and
  * the result afterwards (future.h), 2 the function. While it lives it is anchored in the registry
- * under the integer `slot`.
+ * under the integer `fut.slot`.
  *
  * Its Lua thread comes from a pool, at the first step or, when there are arguments, at the spawn;
  * the thread's stack holds `task_main` with the task and the function. A thread goes back to the
@@ -35,8 +35,7 @@ typedef struct bide_thread {
 } bide_thread;
 
 struct bide_task {
-  bide_fut fut; /* first: a task is a future */
-  bide_host *host;
+  bide_fut fut;             /* first: a task is a future */
   lua_State *L;             /* NULL before the first step (without arguments) and after the end */
   bide_wait *wait;          /* what it waits for, or NULL */
   bide_task *next;          /* in the ready or later queue */
@@ -50,10 +49,8 @@ struct bide_task {
       bide_fut *on;
     } await;
   } op;
-  uint32_t slot;        /* the registry key that anchors it while it lives */
   uint32_t thread_slot; /* the one of its thread */
   uint32_t site_spawn;  /* where it was spawned */
-  uint8_t end_state;    /* set by task_main, taken over at the end of the step */
 };
 
 /* Makes a task of the function and `nargs` arguments on top of the stack and pushes it in their
@@ -82,8 +79,12 @@ void bide__task_release(bide_host *h, bide_task *t);
 bide_task *bide__totask(lua_State *L, bide_host *h, int idx);
 /* Pushes the userdata of a living task. */
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t);
+/* The host of a task that is in a scope (any but a parked one). */
+bide_host *bide__task_host(const bide_task *t);
 /* The name of the task at idx: given, or file:line of its function. */
 const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size);
+/* Sets the collector's pause back once tasks are few again. */
+void bide__collector_restore(bide_host *h);
 void bide__thread_pool_fini(bide_host *h);
 
 #endif

@@ -100,7 +100,7 @@ void bide__wake(bide_wait *w, int status) {
   assert(t && !w->set);
   w->set = 1;
   w->status = status;
-  if (t->wait == w) bide__ready(t->host, t);
+  if (t->wait == w) bide__ready(bide__task_host(t), t);
 }
 
 /* Nonzero when it is the turn of others first; the wait is then complete and in the later queue. */

@@ -9,6 +9,7 @@
 
 typedef struct bide_watcher {
   bide_link link;
+  bide_host *host;
   bide_task *task; /* parked: anchored, in no queue */
   bide_fut *fut;
   bide_scope *scope;                /* of the run */
@@ -24,7 +25,7 @@ static void unlist(bide_watcher *w) {
 static void on_ended(bide_link *link) {
   bide_watcher *w = bide_container(link, bide_watcher, link);
   bide_task *t = w->task;
-  bide_host *h = t->host;
+  bide_host *h = w->host;
   unlist(w);
   if (h->closed || w->fut->native == BIDE_NATIVE_CLOSED) bide__task_discard(h, t);
   else bide__task_unpark(h, t, w->scope);
@@ -51,6 +52,7 @@ void bide__watch(lua_State *L, bide_host *h) {
     luaL_error(L, "not enough memory");
     return;
   }
+  w->host = h;
   w->task = t;
   w->fut = f;
   w->scope = scope;
@@ -67,7 +69,7 @@ void bide__watchers_fini(bide_runner *run) {
     bide_task *t = w->task;
     unlist(w);
     bide__unlink(w->fut, &w->link);
-    bide__free(t->host, w, sizeof *w);
-    bide__task_discard(t->host, t);
+    bide__free(run->host, w, sizeof *w);
+    bide__task_discard(run->host, t);
   }
 }
