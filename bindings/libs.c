@@ -13,13 +13,22 @@ static const lib libs[] = {
     {"unix", bide__open_unix},
     {"dns", bide__open_dns},
     {"http", bide__open_http},
+    {"udp", bide__open_udp},
     {NULL, NULL},
 };
 
 void bide__open_libs(lua_State *L, int host) {
   const lib *l;
+  int loaded;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_insert(L, -2);
+  loaded = lua_gettop(L) - 1;
   for (l = libs; l->name; l++) {
     l->open(L, host);
+    lua_pushfstring(L, "bide.%s", l->name);
+    lua_pushvalue(L, -2);
+    lua_settable(L, loaded); /* where argument errors find a function's name, also through pcall */
     lua_setfield(L, -2, l->name);
   }
+  lua_remove(L, loaded);
 }

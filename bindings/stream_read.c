@@ -19,7 +19,7 @@
 
 #define SMALL   4096  /* first size of a buffer; shorter plain reads go through it as well */
 #define TAKE    65536 /* most that is taken at once */
-#define TURNS   16    /* takes in a row until others get their turn */
+#define TURNS   4     /* takes in a row until others get their turn */
 #define ADVANCE (1024 * 1024) /* most that is set aside for bytes that have not come yet */
 
 /* ---- the buffer ---- */
@@ -82,7 +82,8 @@ static ssize_t fill(bide_host *h, bide_stream *s, size_t hint) {
   if (hint > want) want = hint < ADVANCE ? hint : ADVANCE;
   if (reserve(h, s, want)) return UV_ENOMEM;
   bide_inbuf *b = s->in;
-  ssize_t got = take(s, b->data + b->end, b->cap - b->end);
+  size_t room = b->cap - b->end, most = want > TAKE ? want : TAKE;
+  ssize_t got = take(s, b->data + b->end, room < most ? room : most);
   if (got > 0) b->end += (size_t)got;
   else if (b->start == b->end) bide__inbuf_free(h, s);
   return got;
@@ -192,6 +193,7 @@ static int k_read(lua_State *L, bide_host *h, bide_wait *w) {
     char *buf = bide__read_buffer(h);
     got = buf ? take(s, buf, max < BIDE_READ_BUFFER ? max : BIDE_READ_BUFFER) : UV_ENOMEM;
     if (got > 0) {
+      bide__io_weigh(h, (size_t)got);
       lua_pushlstring(L, buf, (size_t)got);
       return 1;
     }

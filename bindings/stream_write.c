@@ -136,6 +136,7 @@ static int l_write(lua_State *L) {
     size_t len;
     bufs[i].base = (char *)(uintptr_t)lua_tolstring(L, first + i, &len);
     bufs[i].len = len;
+    bide__io_weigh(h, len);
   }
   bide_write rest = {.bufs = bufs, .n = (unsigned)n};
   if (!s->conn->last) status = bide__conn_try_write(s->conn, &rest);

@@ -108,14 +108,23 @@ static void drain(bide_host *h) {
   h->turn++;
 }
 
-static void on_check(uv_check_t *handle) {
-  bide_host *h = handle->data;
-  drain(h);
-}
-
 static void on_idle(uv_idle_t *handle) {
   (void)handle;
 }
+
+static void set_idle(bide_host *h, int on) {
+  if (on == h->idle_on) return;
+  h->idle_on = (unsigned char)on;
+  if (on) uv_idle_start(&h->idle, on_idle);
+  else uv_idle_stop(&h->idle);
+}
+
+static void on_check(uv_check_t *handle) {
+  bide_host *h = handle->data;
+  drain(h);
+  if (h->ready.n || h->later.n) set_idle(h, 1); /* else the loop might think that it is over */
+}
+
 static void on_bound(uv_timer_t *handle) {
   (void)handle;
 }
@@ -125,13 +134,6 @@ static uint64_t next_event(const bide_host *h) {
   uint64_t a = bide__heap_next(&h->alarms);
   if (d < next) next = d;
   return a < next ? a : next;
-}
-
-static void set_idle(bide_host *h, int on) {
-  if (on == h->idle_on) return;
-  h->idle_on = (unsigned char)on;
-  if (on) uv_idle_start(&h->idle, on_idle);
-  else uv_idle_stop(&h->idle);
 }
 
 /* Bounds the poll by the next event. The loop counts in milliseconds: round up, never busy-wait. */

@@ -82,6 +82,22 @@ socklen_t bide__addr_len(const bide_addr *a) {
   return a->sa.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
 }
 
+void bide__addr_unmap(bide_addr *a) {
+  struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = a->v6.sin6_port};
+  if (a->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr)) return;
+  memcpy(&v4.sin_addr, a->v6.sin6_addr.s6_addr + 12, 4);
+  memset(a, 0, sizeof *a);
+  a->v4 = v4;
+}
+
+void bide__addr_map(bide_addr *a) {
+  struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = a->v4.sin_port};
+  if (a->sa.sa_family != AF_INET) return;
+  v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
+  memcpy(v6.sin6_addr.s6_addr + 12, &a->v4.sin_addr, 4);
+  a->v6 = v6;
+}
+
 int bide__addr_equal(const bide_addr *a, const bide_addr *b) {
   if (a->sa.sa_family != b->sa.sa_family || bide__addr_port(a) != bide__addr_port(b)) return 0;
   if (a->sa.sa_family == AF_INET) return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;

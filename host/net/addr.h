@@ -30,6 +30,10 @@ const char *bide__addr_text(const bide_addr *a, char *buf, size_t size);
 int bide__addr_port(const bide_addr *a);
 void bide__addr_set_port(bide_addr *a, int port);
 socklen_t bide__addr_len(const bide_addr *a);
+/* An IPv4 address that comes out of an IPv6 socket (::ffff:a.b.c.d) becomes one; and the reverse.
+ */
+void bide__addr_unmap(bide_addr *a);
+void bide__addr_map(bide_addr *a);
 int bide__addr_equal(const bide_addr *a, const bide_addr *b);
 
 /* "host:port", with an IPv6 literal in brackets: what error messages call a peer. Returns buf. */

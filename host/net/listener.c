@@ -77,6 +77,7 @@ static int accept_one(bide_listener *l, bide_conn **out) {
   if (fd >= 0) bide__socket_prepare(fd);
 #endif
   if (fd < 0) return uv_translate_sys_error(errno);
+  bide__addr_unmap(&peer);
   int known = peer.sa.sa_family == AF_INET || peer.sa.sa_family == AF_INET6;
   return bide__plain_open(l->host, fd, known ? &peer : NULL, UV_READABLE, out);
 }
