@@ -245,7 +245,7 @@ describe("tcp.listen", function()
 
   it("reports the error of a handler, ends its connection and serves on", function()
     local reports = {}
-    bide.on_unhandled(function(err) reports[#reports + 1] = err end)
+    local before = bide.on_unhandled(function(err) reports[#reports + 1] = err end)
     local boom = {}
     local server <close>, port = serve(function(s)
       if s:read_line() == "bad" then error(boom) end
@@ -259,7 +259,7 @@ describe("tcp.listen", function()
     good:write("good\n")
     assert.equal("fine", good:read_line())
     assert.equal(1, #reports)
-    bide.on_unhandled(nil)
+    bide.on_unhandled(before)
     assert.truthy(server)
   end)
 
