@@ -138,6 +138,15 @@ describe("the command line", function()
     assert.matches("^found", process.run({ program, "uses.lua" }, { directory = dir }).out)
   end)
 
+  it("finds C modules beside the script", function()
+    local find = "print(package.searchpath('lfs', package.cpath))"
+    local stock = process.run({ "lua5.4", "-e", find }).out:match "%S+"
+    os.execute(("cp %s %s/lfs.so"):format(stock, dir))
+    local path = script("native.lua", "print(require 'lfs' ~= nil)")
+    local env = { LUA_PATH = "", LUA_CPATH = "" }
+    assert.equal("true\n", process.run({ process.program, path }, { env = env }).out)
+  end)
+
   it("works alone, from any directory, with no path set", function()
     local program = dir .. "/alone"
     os.execute(("cp %s %s"):format(process.quote(process.program), process.quote(program)))
