@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Runs busted where waits work: `bide spec/support/run.lua [busted options] [files]`, or the same
--- with `lua5.4` and the module in its path. The whole of busted runs in one run of bide's, and each
--- `it`, with its before_each and after_each, in a run of its own inside it: so a body may wait, in
--- every mode alike, and what it spawned has ended before the next one starts.
+-- Runs busted where waits work: `bide spec/support/run.lua [options] [files]`, or the same with
+-- `lua5.4` and the module in its path. Each `it`, with its before_each and after_each, is a run of
+-- its own: they may wait, in every mode alike, and what they spawned has ended before the next one
+-- starts. (setup and teardown stand outside: in a stock lua5.4 they cannot wait.)
 -- An error that no task awaited fails the suite. The file that BIDE_SPEC_AT names, when it is set,
 -- holds the spec that runs: should the suite hang or crash, its caller can tell where.
 
@@ -43,10 +43,8 @@ bide.on_unhandled(function(err, _, traceback)
   io.stderr:write("unhandled error in the specs: ", tostring(err), "\n", traceback or "", "\n")
 end)
 
-bide.run(function()
-  require "busted.runner" { standalone = false, output = "plainTerminal" }
-  note "all specs have ended"
-end)
+require "busted.runner" { standalone = false, output = "plainTerminal" }
+note "all specs have ended"
 
 if stray > 0 then
   io.stderr:write(("%d unhandled errors in the specs\n"):format(stray))

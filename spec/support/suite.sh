@@ -30,7 +30,7 @@ mkdir -p "$logs"
 passed=0
 failed=0
 skipped=0
-part_seconds=${PART_SECONDS:-900}
+part_seconds=${PART_SECONDS:-300}
 
 # say PART PASSED FAILED SKIPPED STATUS LOG: adds a part to the sums and tells about it.
 say() {
