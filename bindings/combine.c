@@ -19,9 +19,10 @@ static int is_item(lua_State *L, bide_host *h, int idx) {
   return lua_isfunction(L, idx) || bide__tofuture(L, h, idx) != NULL;
 }
 
-static int item_error(lua_State *L, int arg, const char *key) {
-  const char *found = luaL_typename(L, -1);
-  if (luaL_getmetafield(L, -1, "__name") == LUA_TSTRING) found = lua_tostring(L, -1);
+/* The item at index `item`, named `key`, of the list at `arg` can't be awaited. */
+static int item_error(lua_State *L, int arg, int item, const char *key) {
+  const char *found = luaL_typename(L, item);
+  if (luaL_getmetafield(L, item, "__name") == LUA_TSTRING) found = lua_tostring(L, -1);
   return luaL_argerror(L, arg,
                        lua_pushfstring(L, "%s%sfuture, task or function expected, got %s", key,
                                        *key ? ": " : "", found));
@@ -31,10 +32,7 @@ static int item_error(lua_State *L, int arg, const char *key) {
 static uint32_t collect_args(lua_State *L, bide_host *h) {
   int i, n = lua_gettop(L);
   for (i = 1; i <= n; i++)
-    if (!is_item(L, h, i)) {
-      lua_pushvalue(L, i);
-      item_error(L, i, "");
-    }
+    if (!is_item(L, h, i)) item_error(L, i, i, "");
   lua_createtable(L, n, 0);
   lua_insert(L, ITEMS);
   for (i = n; i >= 1; i--) lua_rawseti(L, ITEMS, i);
@@ -53,14 +51,14 @@ static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
       if (!is_item(L, h, -1)) {
         const char *key = lua_pushfstring(L, "item %I", (LUAI_UACINT)k);
         lua_insert(L, -2);
-        item_error(L, 1, key);
+        item_error(L, 1, -1, key);
       }
       count++;
       if (k > *max) *max = k;
     } else if (lua_type(L, -2) == LUA_TSTRING) {
       if (!is_item(L, h, -1)) {
         const char *key = lua_tostring(L, -2);
-        item_error(L, 1, key);
+        item_error(L, 1, -1, key);
       }
       if (lua_isnil(L, KEYS)) {
         lua_newtable(L);

@@ -18,12 +18,22 @@ void bide__new_lib(lua_State *L, int host, const luaL_Reg *reg) {
   bide__add_lib(L, host, reg);
 }
 
+/* The table of functions on top of the stack becomes package.loaded[name]: there Lua itself looks
+ * for the name of a function that was called by pcall, for argument errors. */
+static void name_functions(lua_State *L, const char *name) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
 void bide__new_metatable(lua_State *L, int host, const char *name, const luaL_Reg *methods,
                          const luaL_Reg *metamethods) {
   lua_newtable(L);
   if (metamethods) bide__add_lib(L, host, metamethods);
   if (methods) {
     bide__new_lib(L, host, methods);
+    name_functions(L, name);
     lua_setfield(L, -2, "__index");
   }
   lua_pushstring(L, name);
@@ -41,6 +51,19 @@ void bide__check_callable(lua_State *L, int arg) {
   bide__type_error(L, arg, "function");
 }
 
+/* bide.core is a table of its own before the module on top of the stack (its field `module`), so
+ * that each function has one name only, that of the module "bide". */
+static int push_core(lua_State *L) {
+  lua_newtable(L);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "module");
+  lua_newtable(L);
+  lua_pushvalue(L, -3);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
 int luaopen_bide_core(lua_State *L) {
   int host;
   luaL_checkversion(L);
@@ -53,5 +76,5 @@ int luaopen_bide_core(lua_State *L) {
   bide__open_coroutine(L, host);
   bide__open_testing(L, host);
   bide__open_libs(L, host);
-  return 1;
+  return push_core(L);
 }

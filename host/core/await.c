@@ -91,16 +91,28 @@ static int k_await(lua_State *L, bide_host *h, bide_wait *w) {
 }
 
 static int awaits(const bide_task *t) {
-  return t->wait == &t->own && (t->own.ops == &await_ops || t->own.ops == &await_task_ops);
+  return t->wait == &t->own && !t->own.set &&
+         (t->own.ops == &await_ops || t->own.ops == &await_task_ops);
+}
+
+/* What `t` waits for is added to the list of those to look at: the future of an await, every member
+ * of a join that needs them all. */
+static int add_awaited(const bide_task *t, const bide_fut **list, int n, int max) {
+  if (awaits(t)) {
+    if (n < max) list[n++] = t->op.await.on;
+    return n;
+  }
+  return t->wait && !t->wait->set ? bide__join_members(t->wait, list, n, max) : n;
 }
 
 int bide__await_cycle(const bide_host *h, const bide_fut *f) {
-  int n;
-  for (n = 0; n < CHAIN_MAX && f->kind == BIDE_IS_TASK; n++) {
-    const bide_task *t = (const bide_task *)f;
-    if (t == h->current) return 1;
-    if (!awaits(t) || t->own.set) return 0;
-    f = t->op.await.on;
+  const bide_fut *list[CHAIN_MAX];
+  int i, n = 1;
+  list[0] = f;
+  for (i = 0; i < n; i++) {
+    if (list[i]->kind != BIDE_IS_TASK || list[i]->state != BIDE_PENDING) continue;
+    if (list[i] == &h->current->fut) return 1;
+    n = add_awaited((const bide_task *)list[i], list, n, CHAIN_MAX);
   }
   return 0;
 }
@@ -127,16 +139,18 @@ static int runs_next(const bide_host *h, const bide_fut *f) {
          !(f->flags & BIDE_TF_STARTED) && h->round_left == 0 && h->nested < NESTED_MAX;
 }
 
+int bide__raise_cycle(lua_State *L, bide_host *h, const char *op, int self) {
+  return bide__error(L, h, "EDEADLK", op,
+                     self ? "a task cannot await itself"
+                          : "this would close a cycle of tasks awaiting each other");
+}
+
 int bide__await(lua_State *L, bide_host *h, bide_fut *f) {
   bide_task *t = h->current;
   if (bide__checkpoint(L, h, "await")) return bide__refuse(L, h);
   if (runs_next(h, f)) run_next(L, h, (bide_task *)f);
   if (f->state != BIDE_PENDING) return bide__complete(L, h, &t->own, 0, k_await);
-  if (bide__await_cycle(h, f))
-    return bide__error(L, h, "EDEADLK", "await",
-                       f == &t->fut
-                           ? "a task cannot await itself"
-                           : "this await would close a cycle of tasks awaiting each other");
+  if (bide__await_cycle(h, f)) return bide__raise_cycle(L, h, "await", f == &t->fut);
   bide__wait_init(h, &t->own, &await_ops);
   t->op.await.on = f;
   bide__link(f, &t->op.await.link, on_ended);

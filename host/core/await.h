@@ -13,4 +13,7 @@ int bide__await(lua_State *L, bide_host *h, bide_fut *f);
  */
 int bide__await_cycle(const bide_host *h, const bide_fut *f);
 
+/* Raises EDEADLK; `self`: the task awaits itself. */
+int bide__raise_cycle(lua_State *L, bide_host *h, const char *op, int self);
+
 #endif

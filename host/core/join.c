@@ -3,6 +3,7 @@
  * those handed in are let go, the owned rest is cancelled, and the caller goes on when the last
  * owned one has ended. */
 #include "join.h"
+#include "await.h"
 #include "error.h"
 #include "trace.h"
 
@@ -103,6 +104,33 @@ const bide_waitops bide__settle_ops = {"settle", abort_join, NULL, drop_join, 1}
 
 /* ---- starting ---- */
 
+int bide__join_members(const bide_wait *w, const bide_fut **list, int n, int max) {
+  const bide_join *j;
+  uint32_t i;
+  if (w->ops->abort != abort_join) return n;
+  j = bide_container(w, const bide_join, wait);
+  if (j->policy == BIDE_JOIN_FIRST || j->policy == BIDE_JOIN_SUCCESS) return n;
+  for (i = 0; i < j->n && n < max; i++)
+    if (j->at[i].link.next) list[n++] = j->at[i].fut;
+  return n;
+}
+
+/* Raises if an awaitable among the items can only end after the running task. */
+static void check_cycles(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
+                         const char *op) {
+  int all = policy == BIDE_JOIN_ALL || policy == BIDE_JOIN_ERROR;
+  uint32_t i;
+  for (i = 1; i <= n; i++) {
+    const bide_fut *f;
+    lua_rawgeti(L, items, (lua_Integer)i);
+    f = bide__tofuture(L, h, -1);
+    lua_pop(L, 1);
+    if (!f || f->state != BIDE_PENDING) continue;
+    if (f == &h->current->fut) bide__raise_cycle(L, h, op, 1);
+    if (all && bide__await_cycle(h, f)) bide__raise_cycle(L, h, op, 0);
+  }
+}
+
 static bide_join *join_new(bide_host *h, uint32_t n, int policy) {
   bide_join *j = bide__alloc(h, sizeof *j + n * sizeof j->at[0]);
   if (!j) return NULL;
@@ -157,7 +185,9 @@ static void judge_ended(bide_join *j) {
 
 int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
                const bide_waitops *ops, bide_kwait k) {
-  bide_join *j = join_new(h, n, policy);
+  bide_join *j;
+  check_cycles(L, h, items, n, policy, ops->op);
+  j = join_new(h, n, policy);
   if (!j) return luaL_error(L, "not enough memory");
   j->site = bide__site_caller(L, h);
   lua_pushcfunction(L, start_members);

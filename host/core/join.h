@@ -48,5 +48,8 @@ bide_join *bide__join_of(bide_wait *w);
 /* The task that waits in the join behind a link, or NULL if it is no join's. */
 const bide_task *bide__join_awaiter(const bide_link *link);
 void bide__join_free(bide_join *j);
+/* If `w` is the wait of a join that needs all its members: adds those pending to the list (n of
+ * max) and returns the new n. */
+int bide__join_members(const bide_wait *w, const bide_fut **list, int n, int max);
 
 #endif

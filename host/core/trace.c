@@ -166,6 +166,16 @@ static int push_name(lua_State *L, lua_State *co, lua_Debug *ar) {
   return 1;
 }
 
+static int in_finalizer(lua_State *co) {
+  lua_Debug ar;
+  int level;
+  for (level = 0; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "n", &ar);
+    if (ar.name && strcmp(ar.name, "__gc") == 0) return 1;
+  }
+  return 0;
+}
+
 void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co) {
   lua_Debug ar;
   int level;
@@ -176,12 +186,12 @@ void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co) {
                     "loaded, a C function, or a place that cannot yield itself)");
     return;
   }
+  if (in_finalizer(co)) {
+    lua_pushliteral(L, "a finalizer (__gc)");
+    return;
+  }
   for (level = 1; lua_getstack(co, level, &ar); level++) {
-    lua_getinfo(co, "nS", &ar);
-    if (ar.name && strcmp(ar.name, "__gc") == 0) {
-      lua_pushliteral(L, "a finalizer (__gc)");
-      return;
-    }
+    lua_getinfo(co, "S", &ar);
     if (*ar.what == 'C' && push_name(L, co, &ar)) {
       char where[100];
       bide__site_text(h, first_lua(h, co, level), where, sizeof where);

@@ -2,11 +2,12 @@
 -- bide: async Lua. The module is bide.core (C) with what is written in Lua over it.
 
 local core = require "bide.core"
+local bide = core.module
 
 -- A `require` that may wait while it loads: the same as Lua's otherwise.
 local own_require = require "bide.require"
 if _G.require then _G.require = own_require end
 
-core.http_get = core.http.get
+bide.http_get = bide.http.get
 
-return core
+return bide
