@@ -187,15 +187,15 @@ describe("cancelling a task #core", function()
   end)
 
   it("a thousand times over leaves nothing", function()
-    local all = {}
-    for i = 1, 1000 do
+    local all, n = {}, tasks.many(1000)
+    for i = 1, n do
       all[i] = bide.spawn(bide.sleep, 1000 + i)
     end
     bide.sleep(0)
-    for i = 1, 1000 do
+    for i = 1, n do
       all[i]:cancel()
     end
-    for i = 1, 1000 do
+    for i = 1, n do
       pcall(all[i].await, all[i])
       assert(all[i]:status() == "cancelled")
     end

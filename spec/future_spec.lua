@@ -137,7 +137,7 @@ describe("a future #core", function()
   end)
 
   it("carries a hundred thousand hand-overs", function()
-    local n, sum = 100000, 0
+    local n, sum = tasks.many(100000), 0
     local box = bide.future()
     local consumer = bide.spawn(function()
       for _ = 1, n do

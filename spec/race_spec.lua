@@ -151,9 +151,9 @@ describe("race #core", function()
       collectgarbage()
       return collectgarbage "count"
     end
-    races(1000)
-    local before = races(1000)
-    local later = races(20000)
+    races(tasks.many(1000))
+    local before = races(tasks.many(1000))
+    local later = races(tasks.many(20000))
     assert.is_true(later - before < 64, ("%d KB more"):format(later - before))
     forever:cancel()
     pcall(forever.await, forever)
