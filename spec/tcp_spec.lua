@@ -90,7 +90,8 @@ describe("tcp.connect", function()
 
   it("gives up in time", function()
     -- a listener whose backlog is full answers no more
-    local server <close>, port = serve(function(s) s:read() end, { backlog = 1, max_connections = 1 })
+    local server <close>, port = serve(function(s) s:read() end,
+      { backlog = 1, max_connections = 1 })
     local streams = {}
     local err
     for _ = 1, 8 do
@@ -109,7 +110,8 @@ describe("tcp.connect", function()
   end)
 
   it("is undone when it is cancelled", function()
-    local server <close>, port = serve(function(s) s:read() end, { backlog = 1, max_connections = 1 })
+    local server <close>, port = serve(function(s) s:read() end,
+      { backlog = 1, max_connections = 1 })
     local streams = {}
     for i = 1, 8 do
       local ok, s = pcall(bide.timeout, 0.05, tcp.connect, "127.0.0.1", port)

@@ -9,5 +9,6 @@ local own_require = require "bide.require"
 if _G.require then _G.require = own_require end
 
 bide.http_get = bide.http.get
+bide.pipe_streams = require("bide.pipe").pipe_streams
 
 return bide
