@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- bide.pipe: copies between two streams, for proxies and tunnels. What keeps a fast side from filling
--- memory is that each piece is written before the next is read.
+-- bide.pipe: copies between two streams, for proxies and tunnels. What keeps a fast side from
+-- filling memory is that each piece is written before the next is read.
 
 local core = require("bide.core").module
 
