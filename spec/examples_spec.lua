@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+-- The examples run as they stand, in a process of their own, and print what they should.
+local script = require "spec.support.script"
+
+--- Runs an example that must succeed; returns what it printed.
+local function output(name, ...)
+  local r = script.file("examples/" .. name .. ".lua", ...)
+  assert.equal("", r.err)
+  assert.equal(0, r.status)
+  return r.out
+end
+
+describe("the example #core", function()
+  it("fetch.lua counts, fetches one, then ten at once, and times each stage", function()
+    local out = output "fetch"
+    local counter, one, ten = out:match(
+      "^1 2 3 4 5\ncounted to 5\na counter: ([%d.]+) s\n" ..
+      "status 200, 21 bytes\none fetch: ([%d.]+) s\n" ..
+      "statuses 200 200 200 200 200 200 200 200 200 200\n10 fetches at once: ([%d.]+) s\n$")
+    assert.truthy(counter, out)
+    assert.is_true(tonumber(counter) >= 0.25)
+    assert.is_true(tonumber(one) >= 0.1)
+    -- ten delays of 0.1 s one after the other would take a second
+    assert.is_true(tonumber(ten) >= 0.1 and tonumber(ten) < 0.9, out)
+  end)
+
+  it("fetch.lua fetches the URLs that it is given", function()
+    local r = script.run [[
+      local bide = require "bide"
+      bide.run(function()
+        local paths = {}
+        local server = bide.http.serve({ host = "127.0.0.1", port = 0, daemon = true },
+          function(req)
+            paths[#paths + 1] = req.path
+            return req.path == "/missing" and 404 or 200, nil, "hello"
+          end)
+        local base = ("http://%s:%d/"):format(server:address())
+        assert(loadfile "examples/fetch.lua")(base .. "page", base .. "missing")
+        table.sort(paths)
+        print(table.concat(paths, " "))
+      end)
+    ]]
+    assert.equal("", r.err)
+    assert.match("status 200, 5 bytes\n", r.out)
+    assert.match("statuses 200 404\n2 fetches at once: [%d.]+ s\n/missing /page /page\n$", r.out)
+  end)
+
+  it("generator.lua generates, receives and chains", function()
+    assert.equal(table.concat({
+      "generated\t1", "generated\t4", "generated\t9", "generated\t16",
+      "sent\t5\tsum\t5", "sent\t10\tsum\t15", "sent\t20\tsum\t35",
+      "even\t4", "even\t16",
+      "others ran meanwhile\ttrue\n",
+    }, "\n"), output "generator")
+  end)
+
+  it("llm_stream.lua prints the tokens as they arrive", function()
+    assert.equal("Coroutines suspend and resume, so one thread can wait for many things at once.\n" ..
+      '16 tokens for "hello"\n' ..
+      "the first token came before the last\ttrue\n", output("llm_stream", "hello"))
+  end)
+
+  it("two_runs.lua runs several times in a row", function()
+    assert.equal(table.concat({
+      "first run\t6", "second run\t60", "third run\tfalse\tit went wrong", "fourth run\tquick",
+      "fifth run\t303\n",
+    }, "\n"), output "two_runs")
+  end)
+end)
