@@ -306,6 +306,10 @@ void bide__open_streams(lua_State *L, int host) {
   set_functions(L, host, mt, methods);
   set_functions(L, host, mt, bide__stream_readers);
   set_functions(L, host, mt, bide__stream_writers);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "bide.stream"); /* where argument errors find the methods' names */
+  lua_pop(L, 1);
   lua_setfield(L, mt, "__index");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &stream_key);
 }

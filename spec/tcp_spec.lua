@@ -2,6 +2,7 @@
 -- bide.tcp: connecting, listening, servers.
 
 local bide = require "bide"
+local process = require "spec.support.process"
 local tcp = bide.tcp
 
 local function raises(code, f, ...)
@@ -80,6 +81,27 @@ describe("tcp.connect", function()
     local s <close> = tcp.connect("localhost", port)
     assert.equal("::1", (s:peer()))
     server:close()
+  end)
+
+  it("begins with the next address while the first one is silent", function()
+    local silent, port = serve(function(s) s:read() end, { backlog = 1, max_connections = 1 })
+    local ok, server = pcall(tcp.listen, "::1", port, echo)
+    local streams = {}
+    for _ = 1, 8 do -- until its backlog is full
+      local done, s = pcall(tcp.connect, "127.0.0.1", port, { timeout = 0.02 })
+      if not done then break end
+      streams[#streams + 1] = s
+    end
+    if ok then
+      local started = bide.now()
+      local s <close> = tcp.connect("localhost", port)
+      assert.equal("::1", (s:peer()))
+      local took = bide.now() - started
+      assert.truthy(took > 0.2 and took < 0.9, took)
+      server:close()
+    end
+    for _, s in ipairs(streams) do s:close() end
+    silent:close()
   end)
 
   it("fails on a name that does not exist", function()
@@ -378,6 +400,36 @@ describe("a server", function()
     assert.is_false(ok)
     assert.matches("stop", err)
     assert.is_true(ended)
+  end)
+
+  it("waits out a lack of descriptors with one line of report", function()
+    local directory = process.temporary_directory()
+    process.write_file(directory .. "/script.lua", [[
+      local bide = require "bide"
+      local server = bide.tcp.listen("127.0.0.1", 0, function(s)
+        for line in s:lines() do s:write(line, "\n") end
+      end)
+      local streams, err = {}, nil
+      repeat
+        local ok, s = pcall(bide.tcp.connect, server:address())
+        if ok then streams[#streams + 1] = s else err = s end
+        bide.sleep(0.005)
+      until err
+      print(err.code)
+      for _ = 1, 5 do table.remove(streams):close() end
+      for _, s in ipairs(streams) do
+        s:write("hello\n")
+        assert(s:read_line() == "hello")
+      end
+      print "recovered"
+      server:close()
+    ]])
+    local result = process.run({ "sh", "-c", 'ulimit -n 48; exec "$0" "$1"', process.program,
+      directory .. "/script.lua" })
+    process.remove(directory)
+    assert.equal("EMFILE\nrecovered\n", result.out)
+    local _, lines = result.err:gsub("bide: accept: too many open files", "")
+    assert.equal(1, lines, result.err)
   end)
 
   it("survives peers that reset at once", function()
