@@ -109,6 +109,52 @@ describe("wrong arguments #core", function()
       tasks.raised(bide.gather, f, nil, f))
   end)
 
+  it("of methods: the object must be one of their kind", function()
+    local task = bide.spawn(f)
+    task:await()
+    for _, name in ipairs { "await", "cancel", "status", "done", "result", "on_done", "name",
+      "traceback" } do
+      for _, value in ipairs { 42, "text", {}, io.stdout } do
+        local err = tasks.raised(task[name], value, f)
+        assert.match(name, err, 1, true)
+        assert.match("task", err, 1, true)
+        assert.match("got " .. type_of(value), err, 1, true)
+      end
+    end
+  end)
+
+  it("of a future's methods: the object must be a future, no task", function()
+    local future, task = bide.future(), bide.spawn(f)
+    task:await()
+    for _, name in ipairs { "resolve", "reject", "cancel" } do
+      for _, value in ipairs { 42, {}, task } do
+        local err = tasks.raised(future[name], value)
+        assert.match(name, err, 1, true)
+        assert.match("future expected", err, 1, true)
+      end
+    end
+  end)
+
+  it("of a group's methods", function()
+    bide.group(function(g)
+      for _, value in ipairs { 42, {}, io.stdout } do
+        assert.match("spawn", tasks.raised(g.spawn, value, f), 1, true)
+        assert.match("cancel", tasks.raised(g.cancel, value), 1, true)
+      end
+      local err = tasks.raised(g.spawn, g, 42)
+      assert.match("spawn", err, 1, true)
+      assert.match("function expected, got number", err, 1, true)
+    end)
+  end)
+
+  it("of on_done: what is called must be a function", function()
+    local task = bide.spawn(f)
+    local err = tasks.raised(task.on_done, task, 42)
+    assert.match("on_done", err, 1, true)
+    assert.match("function expected, got number", err, 1, true)
+    task:await()
+  end)
+
   it("of timeout: an awaitable takes no arguments", function()
     assert.match("#3", tasks.raised(bide.timeout, 1, bide.future(), "extra"), 1, true)
   end)

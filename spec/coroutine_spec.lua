@@ -289,6 +289,16 @@ describe("a plain coroutine in a task #core", function()
       refused(function() return tostring(object) end, "tostring")
     end)
 
+    it("a finalizer", function()
+      local refusal
+      do
+        local _ = setmetatable({}, { __gc = function() refusal = tasks.raised(bide.sleep, 0) end })
+      end
+      collectgarbage()
+      collectgarbage()
+      assert.match("finalizer", tostring(refusal))
+    end)
+
     it("the refusal leaves the task able to wait", function()
       pcall(table.concat, setmetatable({}, {
         __index = function() bide.sleep(0) end,

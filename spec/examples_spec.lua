@@ -55,7 +55,8 @@ describe("the example #core", function()
   end)
 
   it("llm_stream.lua prints the tokens as they arrive", function()
-    assert.equal("Coroutines suspend and resume, so one thread can wait for many things at once.\n" ..
+    assert.equal("Coroutines suspend and resume, " ..
+      "so one thread can wait for many things at once.\n" ..
       '16 tokens for "hello"\n' ..
       "the first token came before the last\ttrue\n", output("llm_stream", "hello"))
   end)

@@ -251,6 +251,11 @@ describe("gathering #core", function()
     end)
 
 
+    it("raises EDEADLK when it gathers itself", function()
+      local task = bide.spawn(function() bide.gather(bide.current()) end)
+      assert.equal("EDEADLK", tasks.code(task.await, task))
+    end)
+
     it("raises EDEADLK at the await that closes a cycle", function()
       local a, b, closed_at
       a = bide.spawn(function() return b:await() end)
