@@ -157,41 +157,43 @@ static void refuse_conn(bide_server *s, bide_conn *c) {
   bide__listener_release(s->listener);
 }
 
-/* accept_one(server, handler, conn): makes the stream, the hold and the task; may raise (memory).
- */
+/* What accept_one has not taken over yet is its caller's to free. */
+typedef struct accepting {
+  bide_server *server;
+  bide_conn *conn;
+  bide_handled *hold;
+} accepting;
+
+/* accept_one(accepting, handler): makes the stream, the hold and the task; may raise (memory). */
 static int accept_one(lua_State *L) {
-  bide_server *s = lua_touserdata(L, 1);
-  bide_conn **c = lua_touserdata(L, 3);
-  bide_host *h = s->host;
-  lua_pushvalue(L, 2);
+  accepting *a = lua_touserdata(L, 1);
+  bide_server *s = a->server;
   bide_stream *stream = bide__stream_push(L);
-  bide_handled *d = bide__alloc(h, sizeof *d);
+  bide_handled *d = a->hold = bide__alloc(s->host, sizeof *d);
   if (!d) return luaL_error(L, "not enough memory");
-  *d = (bide_handled){.server = s};
-  lua_pushlightuserdata(L, d);
-  lua_replace(L, 3); /* for the caller, should the next raise */
-  d->task = bide__spawn(L, h, 1, &s->scope, s->is_daemon ? BIDE_TF_DAEMON : 0, s->site);
+  *d = (bide_handled){.server = s, .stream = stream};
+  d->task = bide__spawn(L, s->host, 1, &s->scope, s->is_daemon ? BIDE_TF_DAEMON : 0, s->site);
   bide__link(&d->task->fut, &d->link, on_handler_ended);
-  d->stream = stream;
   s->refs++;
   s->live++;
-  bide__stream_adopt(stream, *c);
+  bide__stream_adopt(stream, a->conn);
   stream->server = d;
-  *c = NULL;
+  a->conn = NULL;
   return 0;
 }
 
 /* Stack of the acceptor: 1 its server, 2 the handler. Lack of memory costs the connection only. */
 static void accept_pending(lua_State *L, bide_server *s) {
-  bide_conn *c;
-  while ((c = take_pending(s))) {
+  accepting a = {.server = s};
+  while ((a.conn = take_pending(s))) {
     lua_pushcfunction(L, accept_one);
-    lua_pushlightuserdata(L, s);
+    lua_pushlightuserdata(L, &a);
     lua_pushvalue(L, 2);
-    lua_pushlightuserdata(L, &c);
-    if (lua_pcall(L, 3, 0, 0) == LUA_OK) continue;
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) continue;
     lua_pop(L, 1);
-    if (c) refuse_conn(s, c);
+    if (a.hold) bide__free(s->host, a.hold, sizeof *a.hold);
+    refuse_conn(s, a.conn);
+    a.hold = NULL;
     bide__net_report(s->host, "accept: no memory for a connection, which was closed");
   }
 }
