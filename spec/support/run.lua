@@ -2,13 +2,20 @@
 -- Runs busted where waits work: `bide spec/support/run.lua [options] [files]`, or the same with
 -- `lua5.4` and the module in its path. Each `it`, with its before_each and after_each, is a run of
 -- its own: they may wait, in every mode alike, and what they spawned has ended before the next one
--- starts. (setup and teardown stand outside: in a stock lua5.4 they cannot wait.)
+-- starts; what a failed one left running is cancelled. (setup and teardown stand outside: in a stock
+-- lua5.4 they cannot wait.)
 -- An error that no task awaited fails the suite. The file that BIDE_SPEC_AT names, when it is set,
 -- holds the spec that runs: should the suite hang or crash, its caller can tell where.
 
 local bide = require "bide"
 
-local failed, stray = false, 0
+local STOP = {} -- raised to end the run of a spec that failed
+local failed, stray, troubles = false, 0, 0
+
+local function count_trouble()
+  troubles = troubles + 1
+  return nil, true
+end
 
 local function note(text)
   local path = os.getenv "BIDE_SPEC_AT"
@@ -25,12 +32,19 @@ local new_core = require "busted.core"
 package.loaded["busted.core"] = function(...)
   local core = new_core(...)
   local register = core.register
+  core.subscribe({ "failure" }, count_trouble)
+  core.subscribe({ "error" }, count_trouble)
   function core.register(descriptor, executor, attributes)
     if descriptor == "it" and type(executor) == "function" then
       local run_spec = executor
       executor = function(element)
         note(("%s:%d: %s"):format(element.trace.short_src, element.trace.currentline, element.name))
-        bide.run(run_spec, element)
+        local before = troubles
+        local ok, err = pcall(bide.run, function()
+          run_spec(element)
+          if troubles > before then error(STOP) end
+        end)
+        if not ok and err ~= STOP then error(err, 0) end
       end
     end
     return register(descriptor, executor, attributes)
