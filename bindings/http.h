@@ -84,10 +84,10 @@ static inline void bide__push_slice(lua_State *L, bide_slice s) {
 
 /* ---- reading options and headers (http_options.c) ---- */
 
-/* Walks headers given by Lua at idx: a map name → value or list of values, a list of pairs
- * {name, value}, or the headers of a message. Calls put for each; raises what is wrong as an error
- * that begins with `what`. */
-typedef void (*bide_header_put)(void *arg, bide_slice name, bide_slice value);
+/* Walks headers given by Lua at idx: a map name → value or list of values, a list of pairs {name,
+ * value}, or the headers of a message. Calls put for each, which returns what bide__h1_put_field
+ * says; raises what is wrong as an error that begins with `what`. */
+typedef int (*bide_header_put)(void *arg, bide_slice name, bide_slice value);
 void bide__each_header(lua_State *L, bide_httplib *lib, int idx, const char *what,
                        bide_header_put put, void *arg);
 

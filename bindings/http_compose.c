@@ -183,17 +183,17 @@ static uint64_t parse_length(lua_State *L, bide_slice v) {
   return n;
 }
 
-static void put_header(void *arg, bide_slice name, bide_slice value) {
+static int put_header(void *arg, bide_slice name, bide_slice value) {
   compose *c = arg;
   switch (bide__h1_name_id(name.p, name.n)) {
-  case BIDE_H_HOST: return; /* stands first already */
+  case BIDE_H_HOST: return 0; /* stands first already */
   case BIDE_H_CONTENT_LENGTH:
     c->given_length = true;
     c->spec->length = parse_length(c->L, value);
-    return;
+    return 0;
   case BIDE_H_TRANSFER_ENCODING:
     luaL_error(c->L, "header 'transfer-encoding' cannot be set: it follows from the body");
-    return;
+    return 0;
   case BIDE_H_CONNECTION:
     if (bide__h1_list_has(value, BIDE_SLICE("close"))) c->spec->close = true;
     break;
@@ -202,14 +202,14 @@ static void put_header(void *arg, bide_slice name, bide_slice value) {
   case BIDE_H_ACCEPT_ENCODING: c->encoding = true; break;
   default: break;
   }
-  (void)bide__h1_put_field(&c->out, name, value);
+  return bide__h1_put_field(&c->out, name, value);
 }
 
-static void put_host(void *arg, bide_slice name, bide_slice value) {
+static int put_host(void *arg, bide_slice name, bide_slice value) {
   compose *c = arg;
-  if (bide__h1_name_id(name.p, name.n) != BIDE_H_HOST || c->given_length) return;
+  if (bide__h1_name_id(name.p, name.n) != BIDE_H_HOST || c->given_length) return 0;
   c->given_length = true; /* borrowed as "host found" until the other headers are looked at */
-  (void)bide__h1_put_field(&c->out, BIDE_SLICE("host"), value);
+  return bide__h1_put_field(&c->out, BIDE_SLICE("host"), value);
 }
 
 static void put_length(compose *c, bool has_body, size_t body_n, bool expects_body) {

@@ -164,11 +164,10 @@ static void put_value(lua_State *L, const char *what, const char *name, size_t n
     lua_replace(L, idx);
   }
   value = lua_tolstring(L, idx, &n);
+  if (put(arg, bide__slice(name, name_n), bide__slice(value, n)) == 0) return;
   if (!bide__h1_valid_token(name, name_n))
     luaL_error(L, "%s: invalid header name '%s'", what, name);
-  if (!bide__h1_valid_value(value, n))
-    luaL_error(L, "%s: invalid character in the value of header '%s'", what, name);
-  put(arg, bide__slice(name, name_n), bide__slice(value, n));
+  luaL_error(L, "%s: invalid character in the value of header '%s'", what, name);
 }
 
 /* Name and value (or a list of values) at the top two places; value popped. */
@@ -205,7 +204,7 @@ static void put_pair(lua_State *L, const char *what, bide_header_put put, void *
 static void each_of_message(const bide_h1_head *h, bide_header_put put, void *arg) {
   unsigned i;
   for (i = 0; i < h->count; i++)
-    put(arg, bide__h1_name(h, &h->fields[i]), bide__h1_value(h, &h->fields[i]));
+    (void)put(arg, bide__h1_name(h, &h->fields[i]), bide__h1_value(h, &h->fields[i]));
 }
 
 void bide__each_header(lua_State *L, bide_httplib *lib, int idx, const char *what,

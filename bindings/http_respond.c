@@ -40,23 +40,23 @@ static uint64_t parse_length(lua_State *L, bide_slice v) {
 }
 
 /* Headers that the framing depends on are ours to write. */
-static void put_header(void *arg, bide_slice name, bide_slice value) {
+static int put_header(void *arg, bide_slice name, bide_slice value) {
   answer *a = arg;
   switch (bide__h1_name_id(name.p, name.n)) {
   case BIDE_H_CONTENT_LENGTH:
     a->length_given = true;
     a->length = parse_length(a->L, value);
-    return;
+    return 0;
   case BIDE_H_CONNECTION:
     if (bide__h1_list_has(value, BIDE_SLICE("close"))) a->server_close = true;
-    return;
+    return 0;
   case BIDE_H_TRANSFER_ENCODING:
-  case BIDE_H_KEEP_ALIVE: return;
+  case BIDE_H_KEEP_ALIVE: return 0;
   case BIDE_H_DATE: a->date = true; break;
   case BIDE_H_CONTENT_TYPE: a->type = true; break;
   default: break;
   }
-  (void)bide__h1_put_field(&a->out, name, value);
+  return bide__h1_put_field(&a->out, name, value);
 }
 
 static bool bodyless(int status) {

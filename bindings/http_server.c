@@ -50,12 +50,14 @@ static int spawn_ready(lua_State *L) {
 static void start_all(lua_State *L, bide_httplib *lib, bide_hserver *s) {
   dispatch d = {s, NULL};
   while (s->ready) {
+    d.r = NULL;
     lua_rawgeti(L, LUA_REGISTRYINDEX, lib->spawn_ref);
     lua_rawgeti(L, LUA_REGISTRYINDEX, lib->handle_ref);
     lua_getiuservalue(L, 1, SERVER_UV_HANDLER);
     lua_pushlightuserdata(L, &d);
     if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
     lua_pop(L, 1);
+    if (!d.r) d.r = bide__hserver_next(s); /* not even the call was possible */
     if (d.r) bide__hsreq_refuse(d.r);
   }
 }
@@ -77,11 +79,7 @@ static const bide_waitops dispatch_ops = {
 static int dispatch_more(lua_State *L, bide_host *h);
 
 static int k_dispatch(lua_State *L, bide_host *h, bide_wait *w) {
-  bide_hserver *s = bide_container(w, bide_hserver, wait);
-  bide_hsreq *r;
   if (BIDE_LIKELY(w->status == 0)) return dispatch_more(L, h);
-  bide__hserver_close(s, 0);
-  while ((r = bide__hserver_next(s)) != NULL) bide__hsreq_refuse(r);
   return bide__raise_status(L, h, w->status, "http.serve");
 }
 
@@ -269,8 +267,9 @@ static int l_serve(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, lib->dispatch_ref);
   lua_pushvalue(L, 3);
   sv->s->site = bide__site_caller(L, h);
-  bide__spawn(L, h, 1, daemon ? &run->daemons : &run->root,
-              (daemon ? BIDE_TF_DAEMON : 0) | BIDE_TF_QUIET, sv->s->site);
+  bide__hserver_dispatched(sv->s,
+                           bide__spawn(L, h, 1, daemon ? &run->daemons : &run->root,
+                                       (daemon ? BIDE_TF_DAEMON : 0) | BIDE_TF_QUIET, sv->s->site));
   lua_setiuservalue(L, 3, SERVER_UV_TASK);
   return 1;
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+static void free_slots(bide_http *http);
+
 static void on_host_close(bide_tenant *tenant) {
   bide_http *http = bide_container(tenant, bide_http, tenant);
   bide_hserver *s, *next;
@@ -28,6 +30,7 @@ static void on_host_close(bide_tenant *tenant) {
   bide__hserver_free_spares(http);
   bide__hx_free_spares(http);
   bide__tenant_remove(tenant);
+  free_slots(http);
 }
 
 void bide__http_init(bide_http *http, bide_host *h) {
@@ -39,6 +42,14 @@ void bide__http_init(bide_http *http, bide_host *h) {
 }
 
 /* ---- slots ---- */
+
+/* Once the host has closed, with the last of them. */
+static void free_slots(bide_http *http) {
+  if (!http->closed || http->slots_used) return;
+  bide__free(http->host, http->slots, http->slots_n * sizeof *http->slots);
+  http->slots = NULL;
+  http->slots_n = http->slots_free = 0;
+}
 
 static bool grow_slots(bide_http *http) {
   uint32_t i, n = http->slots_n ? http->slots_n * 2 : 64;
@@ -60,6 +71,7 @@ uint32_t bide__http_slot_take(bide_http *http, void *p, uint32_t *gen) {
   http->slots_free = http->slots[slot - 1].next;
   http->slots[slot - 1].p = p;
   *gen = http->slots[slot - 1].gen;
+  http->slots_used++;
   return slot;
 }
 
@@ -69,6 +81,8 @@ void bide__http_slot_give(bide_http *http, uint32_t slot) {
   s->gen++;
   s->next = http->slots_free;
   http->slots_free = slot;
+  http->slots_used--;
+  free_slots(http);
 }
 
 /* ---- time ---- */

@@ -31,7 +31,7 @@ struct bide_http {
   bide_hpool *pools;     /* list */
   bide_hpool *pool;      /* of the default session; NULL before the first request */
   bide_hslot *slots;     /* owned */
-  uint32_t slots_n, slots_free;
+  uint32_t slots_n, slots_free, slots_used;
   bool closed;
   bide_hx *making;        /* owned; its response is being made in Lua's memory */
   bide_hsreq *spare_reqs; /* owned, through `next` */

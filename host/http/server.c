@@ -113,6 +113,21 @@ void bide__hserver_close(bide_hserver *s, double grace) {
   bide__hserver_check(s);
 }
 
+static void on_dispatcher_end(bide_link *link) {
+  bide_hserver *s = bide_container(link, bide_hserver, link);
+  bide_hsreq *r;
+  s->waiting = false;
+  bide__hserver_close(s, 0);
+  while ((r = bide__hserver_next(s)) != NULL) bide__hsreq_refuse(r);
+  bide__hserver_check(s);
+  bide__hserver_unref(s);
+}
+
+void bide__hserver_dispatched(bide_hserver *s, bide_task *t) {
+  s->refs++;
+  bide__link(&t->fut, &s->link, on_dispatcher_end);
+}
+
 void bide__hserver_abandon(bide_hserver *s) {
   bide_hsconn *sc, *next;
   bide_hsreq *r;

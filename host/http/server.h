@@ -50,10 +50,11 @@ struct bide_hserver {
   uint32_t nconns, nready, nrunning;
   bide_wait wait;  /* of the dispatcher */
   bool waiting;    /* … it does, for a request or the end */
+  bide_link link;  /* on the dispatcher */
   bide_lazy grace; /* the end of a graceful close */
   uint32_t site;   /* where it was started */
   uint8_t state;
-  uint8_t refs; /* 1 for the binding, 1 while connections, requests or the listener are there */
+  uint8_t refs; /* the binding's, the dispatcher's, one while anything is open */
   bool secure;
 };
 
@@ -115,6 +116,8 @@ struct bide_hsreq {
 bide_hserver *bide__hserver_new(bide_http *http, const bide_hslimits *limits);
 int bide__hserver_listen(bide_hserver *s, const bide_addr *addr, const bide_listen_options *o);
 void bide__hserver_unref(bide_hserver *s);
+/* `t` dispatches; when it ends, however it does, the server is closed at once. */
+void bide__hserver_dispatched(bide_hserver *s, bide_task *t);
 /* Stops accepting, closes idle connections; after `grace` seconds cancels what is being handled.
  * When nothing is left the dispatcher is woken for the last time (state BIDE_HS_CLOSED).
  * Idempotent; a second call may shorten the grace. */
