@@ -6,15 +6,16 @@
 typedef struct lib {
   const char *name;
   void (*open)(lua_State *L, int host); /* pushes its table */
+  int lua;                              /* lua/bide/<name>.lua adds to it and is the module */
 } lib;
 
 static const lib libs[] = {
-    {"tcp", bide__open_tcp},
-    {"unix", bide__open_unix},
-    {"dns", bide__open_dns},
-    {"http", bide__open_http},
-    {"udp", bide__open_udp},
-    {NULL, NULL},
+    {"tcp", bide__open_tcp, 0},
+    {"unix", bide__open_unix, 0},
+    {"dns", bide__open_dns, 0},
+    {"http", bide__open_http, 1},
+    {"udp", bide__open_udp, 0},
+    {NULL, NULL, 0},
 };
 
 void bide__open_libs(lua_State *L, int host) {
@@ -25,9 +26,11 @@ void bide__open_libs(lua_State *L, int host) {
   loaded = lua_gettop(L) - 1;
   for (l = libs; l->name; l++) {
     l->open(L, host);
-    lua_pushfstring(L, "bide.%s", l->name);
-    lua_pushvalue(L, -2);
-    lua_settable(L, loaded); /* where argument errors find a function's name, also through pcall */
+    if (!l->lua) {
+      lua_pushfstring(L, "bide.%s", l->name);
+      lua_pushvalue(L, -2);
+      lua_settable(L, loaded); /* where argument errors find a function's name, also through pcall */
+    }
     lua_setfield(L, -2, l->name);
   }
   lua_remove(L, loaded);
