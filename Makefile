@@ -73,8 +73,10 @@ static = $(or $(wildcard $(1)),$(2))
 
 # TLS is a module of its own for stock Lua, so that `require "bide"` does not map libssl.
 TLS_SRC := $(wildcard host/net/tls*.c bindings/tls*.c)
-# Only for C callers: what makes hosts, and the Lua files compiled in.
-EMBED_SRC := $(wildcard bindings/embed*.c bindings/preload.c)
+# Not in the module: what makes hosts, the Lua files compiled in, and functions of Lua's libraries
+# that are bide's only there.
+EMBED_SRC := $(wildcard bindings/embed*.c $(addprefix bindings/,preload.c stock.c sort.c gsub.c \
+  pattern.c))
 CORE_SRC := $(filter-out $(TLS_SRC) $(EMBED_SRC),\
   $(wildcard host/core/*.c host/net/*.c host/http/*.c host/os/*.c bindings/*.c))
 PROGRAM_SRC := $(wildcard host/program/*.c)

@@ -10,6 +10,7 @@
 #include "core/slab.h"
 #include "embed.h"
 #include "preload.h"
+#include "stock.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -84,6 +85,7 @@ static int open_host(lua_State *L) {
   h->own_state = 1;
   luaL_requiref(L, "bide.core", luaopen_bide_core, 0);
   if (!o->no_libs) bide__preload(L);
+  bide__replace_stock(L);
   if (bide__post_open(h) != 0) return luaL_error(L, "cannot make the host's wake-up handle");
   lua_pushlightuserdata(L, h);
   return 1;
