@@ -2,8 +2,8 @@
 -- Runs busted where waits work: `bide spec/support/run.lua [options] [files]`, or the same with
 -- `lua5.4` and the module in its path. Each `it`, with its before_each and after_each, is a run of
 -- its own: they may wait, in every mode alike, and what they spawned has ended before the next one
--- starts; what a failed one left running is cancelled. (setup and teardown stand outside: in a stock
--- lua5.4 they cannot wait.)
+-- starts; what a failed one left running is cancelled. (setup and teardown stand outside: in a
+-- stock lua5.4 they cannot wait.)
 -- An error that no task awaited fails the suite. The file that BIDE_SPEC_AT names, when it is set,
 -- holds the spec that runs: should the suite hang or crash, its caller can tell where.
 

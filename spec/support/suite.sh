@@ -154,7 +154,7 @@ for part in "$@"; do
     # shellcheck disable=SC2086
     BIDE_BUILD=$build busted "$part" "$build/bin/bide" $specs --pattern=_stress $stress_files
     ;;
-  lint) counted lint make --no-print-directory -s lint ;;
+  lint) counted lint make --no-print-directory -s -k lint ;;
   *) echo "suite: no part '$part'" >&2 && exit 2 ;;
   esac
 done
