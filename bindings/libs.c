@@ -10,12 +10,8 @@ typedef struct lib {
 } lib;
 
 static const lib libs[] = {
-    {"tcp", bide__open_tcp, 0},
-    {"unix", bide__open_unix, 0},
-    {"dns", bide__open_dns, 0},
-    {"http", bide__open_http, 1},
-    {"udp", bide__open_udp, 0},
-    {NULL, NULL, 0},
+    {"tcp", bide__open_tcp, 0},   {"unix", bide__open_unix, 0}, {"dns", bide__open_dns, 0},
+    {"http", bide__open_http, 1}, {"udp", bide__open_udp, 0},   {NULL, NULL, 0},
 };
 
 void bide__open_libs(lua_State *L, int host) {
@@ -29,7 +25,8 @@ void bide__open_libs(lua_State *L, int host) {
     if (!l->lua) {
       lua_pushfstring(L, "bide.%s", l->name);
       lua_pushvalue(L, -2);
-      lua_settable(L, loaded); /* where argument errors find a function's name, also through pcall */
+      lua_settable(L,
+                   loaded); /* where argument errors find a function's name, also through pcall */
     }
     lua_setfield(L, -2, l->name);
   }
