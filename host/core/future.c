@@ -81,6 +81,7 @@ void bide__store_results(lua_State *L, int idx, bide_fut *f, int n) {
     lua_insert(L, -(n + 1));
     for (i = n; i >= 1; i--) lua_rawseti(L, -(i + 1), i);
   } else if (n == 0) {
+    if (!(f->flags & BIDE_TF_LOCALS)) return; /* the user value is nil as it was made */
     lua_pushnil(L);
   }
   lua_setiuservalue(L, idx, 1);

@@ -124,6 +124,8 @@ static void open_tables(lua_State *L, bide_host *h) {
   h->unhandled_ref = LUA_NOREF;
   bide__error_open(L, h);
   bide__failure_open(L, h);
+  bide__sites_open(L, h);
+  bide__slots_reserve(L, h, 64);
 }
 
 static void open_loop(lua_State *L, bide_host *h, uv_loop_t *loop) {

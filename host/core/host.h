@@ -19,6 +19,17 @@
 typedef struct bide_site bide_site;
 typedef struct bide_failure bide_failure;
 
+/* The sites of the lines of one calling function, which is anchored under `ref` so that its address
+ * means it and no other. */
+typedef struct bide_site_memo {
+  const void *fn;
+  int ref;
+  struct {
+    int line;
+    uint32_t site;
+  } at[8];
+} bide_site_memo;
+
 typedef struct bide_queue {
   bide_task *head, **tail;
   uint32_t n;
@@ -97,7 +108,8 @@ struct bide_host {
   uint32_t sites_n, sites_cap;
   uint32_t *site_index; /* owned; hash of sites */
   uint32_t site_cache[256];
-  char *deadlock; /* owned; message of the deadlock being raised */
+  bide_site_memo memo[8]; /* by calling function */
+  char *deadlock;         /* owned; message of the deadlock being raised */
   size_t deadlock_size;
   char *read_buffer;       /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */
   unsigned char read_busy; /* between alloc and read callback */

@@ -149,6 +149,7 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
   }
   h->interrupted = r->interrupted;
   bide__collector_restore(h);
+  bide__sites_forget(h);
   return finish(L, h, r, 0);
 }
 

@@ -16,7 +16,7 @@
 
 /* Anchored tasks and threads past which the collector is eased, and its pause in percent. */
 enum { MANY = 65536, PAUSE_DEFAULT = 200, PAUSE_MANY = 400 };
-enum { MAIN_TASK = 1, MAIN_HANDLER = 2, MAIN_ARGS = 3 };
+enum { MAIN_HANDLER = 1, MAIN_TASK = 2, MAIN_ARGS = 3 };
 
 /* ---- the body ---- */
 
@@ -50,7 +50,7 @@ static void body_failed(lua_State *L, bide_task *t) {
 static int k_main(lua_State *L, int status, lua_KContext ctx) {
   bide_task *t = (bide_task *)ctx;
   if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
-    bide__store_results(L, MAIN_TASK, &t->fut, lua_gettop(L) - MAIN_HANDLER);
+    bide__store_results(L, MAIN_TASK, &t->fut, lua_gettop(L) - MAIN_TASK);
     t->fut.end_state = BIDE_DONE;
   } else {
     body_failed(L, t);
@@ -97,6 +97,17 @@ static uint32_t anchor(lua_State *L, bide_host *h) {
   slot = (uint32_t)luaL_ref(L, LUA_REGISTRYINDEX);
   if (++s->top == MANY) ease_collector(L, h);
   return slot;
+}
+
+void bide__slots_reserve(lua_State *L, bide_host *h, uint32_t n) {
+  uint32_t i, first = 0;
+  for (i = 0; i < n; i++) {
+    lua_pushboolean(L, 0);
+    if (bide__slot_peek(h, &h->slots) == 0) luaL_error(L, "not enough memory");
+    first = (uint32_t)luaL_ref(L, LUA_REGISTRYINDEX);
+    h->slots.top++;
+  }
+  for (i = 0; i < n; i++) bide__slot_give(&h->slots, first - i);
 }
 
 static void unanchor(bide_host *h, uint32_t slot) {
@@ -155,12 +166,11 @@ void bide__thread_pool_fini(bide_host *h) {
   h->pool_n = h->pool_cap = 0;
 }
 
-/* Lays out the stack of `co` but for function and arguments. The task is at idx of L. */
-static void lay_out(lua_State *L, lua_State *co, int idx) {
+/* Lays out the stack of `co`: the top n values of L (popped) are task, function and arguments. */
+static void lay_out(lua_State *L, lua_State *co, int n) {
   lua_pushcfunction(co, task_main);
-  lua_pushvalue(L, idx);
-  lua_xmove(L, co, 1);
   lua_pushcfunction(co, handler);
+  lua_xmove(L, co, n);
 }
 
 /* ---- spawn ---- */
@@ -182,7 +192,6 @@ uint32_t bide__task_site(bide_host *h, const bide_task *t) {
 
 /* stack: …, f, args, task. Moves function and arguments to a thread; may raise, holding nothing. */
 static void spawn_thread(lua_State *L, bide_host *h, bide_task *t, int nargs) {
-  int task = lua_gettop(L);
   bide_thread th;
   luaL_checkstack(L, nargs + 4, "too many arguments");
   th = take_thread(L, h);
@@ -192,9 +201,10 @@ static void spawn_thread(lua_State *L, bide_host *h, bide_task *t, int nargs) {
   }
   t->L = th.L;
   t->thread_slot = th.slot;
-  lay_out(L, th.L, task);
   lua_insert(L, -(nargs + 2));
-  lua_xmove(L, th.L, nargs + 1);
+  lua_pushvalue(L, -(nargs + 2));
+  lua_insert(L, -(nargs + 2)); /* task, task, f, args */
+  lay_out(L, th.L, nargs + 2);
 }
 
 static int anchor_protected(lua_State *L) {
@@ -293,9 +303,7 @@ static int start_thread(bide_host *h, bide_task *t) {
   }
   bide__push_task(L, h, t);
   lua_getiuservalue(L, -1, 2);
-  lay_out(L, t->L, lua_gettop(L) - 1);
-  lua_xmove(L, t->L, 1);
-  lua_pop(L, 1);
+  lay_out(L, t->L, 2);
   return 0;
 }
 

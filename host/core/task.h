@@ -85,6 +85,8 @@ bide_host *bide__task_host(const bide_task *t);
 const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size);
 /* Sets the collector's pause back once tasks are few again. */
 void bide__collector_restore(bide_host *h);
+/* Makes n registry keys, contiguous and few enough to lie in the registry's array. May raise. */
+void bide__slots_reserve(lua_State *L, bide_host *h, uint32_t n);
 void bide__thread_pool_fini(bide_host *h);
 
 #endif

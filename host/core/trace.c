@@ -98,8 +98,56 @@ static uint32_t first_lua(bide_host *h, lua_State *L, int level) {
   return 0;
 }
 
+/* The memo spares getinfo's "S", which formats the name of the source each time. The function on
+ * top of L is popped. */
+static uint32_t remember(lua_State *L, bide_host *h, lua_Debug *ar, bide_site_memo *m) {
+  int i, line = ar->currentline;
+  const void *fn = lua_topointer(L, -1);
+  if (BIDE_UNLIKELY(m->fn != fn)) {
+    memset(m->at, 0, sizeof m->at);
+    m->fn = fn;
+    lua_rawseti(L, LUA_REGISTRYINDEX, m->ref);
+  } else {
+    lua_pop(L, 1);
+  }
+  i = line % (int)(sizeof m->at / sizeof m->at[0]);
+  if (BIDE_LIKELY(m->at[i].line == line)) return m->at[i].site;
+  lua_getinfo(L, "S", ar);
+  m->at[i].site = site(h, ar, line);
+  m->at[i].line = line;
+  return m->at[i].site;
+}
+
 uint32_t bide__site_caller(lua_State *L, bide_host *h) {
-  return first_lua(h, L, 1);
+  lua_Debug ar;
+  int level;
+  for (level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "fl", &ar);
+    if (BIDE_LIKELY(ar.currentline > 0)) {
+      uintptr_t key = (uintptr_t)lua_topointer(L, -1);
+      return remember(L, h, &ar, &h->memo[(key >> 5) % 8]);
+    }
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+void bide__sites_open(lua_State *L, bide_host *h) {
+  int i;
+  for (i = 0; i < 8; i++) {
+    lua_pushboolean(L, 0);
+    h->memo[i].ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+}
+
+void bide__sites_forget(bide_host *h) {
+  int i;
+  for (i = 0; i < 8; i++) {
+    if (!h->memo[i].fn) continue;
+    h->memo[i].fn = NULL;
+    lua_pushboolean(h->from, 0);
+    lua_rawseti(h->from, LUA_REGISTRYINDEX, h->memo[i].ref);
+  }
 }
 
 uint32_t bide__site_current(bide_host *h, lua_State *co) {

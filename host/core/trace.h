@@ -16,6 +16,9 @@ uint32_t bide__site_current(bide_host *h, lua_State *co);
 const char *bide__site_text(const bide_host *h, uint32_t site, char *buf, size_t size);
 /* The first task that awaits `t`, directly or as the owner of a join, or NULL. */
 const bide_task *bide__awaiter(const bide_task *t);
+void bide__sites_open(lua_State *L, bide_host *h);
+/* Lets go of the functions that the memo holds. */
+void bide__sites_forget(bide_host *h);
 void bide__sites_fini(bide_host *h);
 
 /* Pushes the traceback of task `t`, whose innermost thread is L (suspended or raising): its stack
