@@ -1,0 +1,274 @@
+-- SPDX-License-Identifier: MIT
+-- What a wrong or malicious server sends, and the error that it becomes, in bounded time and memory.
+local bide = require "bide"
+local raw = require "spec.support.http"
+local http = bide.http
+
+local ok_head = "HTTP/1.1 200 OK\r\n"
+
+local function code_for(bytes, opts)
+  opts = opts or {}
+  opts.timeout = opts.timeout or 5
+  return raw.error_of(http.get, (raw.answering(bytes)), opts).code
+end
+
+describe("a hostile server that sends", function()
+  local protocol = {
+    ["garbage"] = "hello\r\n\r\n",
+    ["TLS"] = "\x15\x03\x01\x00\x02\x02\x46\r\n",
+    ["another version"] = "HTTP/2.0 200 OK\r\n\r\n",
+    ["no version"] = "200 OK\r\n\r\n",
+    ["a status of two digits"] = "HTTP/1.1 20 OK\r\n\r\n",
+    ["a status of four digits"] = "HTTP/1.1 2000 OK\r\n\r\n",
+    ["bare line feeds"] = "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+    ["a bare carriage return"] = ok_head .. "X: a\rb\r\n\r\n",
+    ["a folded header"] = ok_head .. "X: a\r\n b\r\n\r\n",
+    ["a space before the colon"] = ok_head .. "Content-Length : 1\r\n\r\nx",
+    ["NUL in a header"] = ok_head .. "X: a\0b\r\n\r\n",
+    ["a negative length"] = ok_head .. "Content-Length: -1\r\n\r\n",
+    ["a length with a plus"] = ok_head .. "Content-Length: +1\r\n\r\nx",
+    ["a length that overflows"] = ok_head .. "Content-Length: 99999999999999999999999\r\n\r\n",
+    ["a length in hex"] = ok_head .. "Content-Length: 0x1\r\n\r\nx",
+    ["an empty length"] = ok_head .. "Content-Length:\r\n\r\n",
+    ["two lengths"] = ok_head .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    ["a list of lengths"] = ok_head .. "Content-Length: 1, 1\r\n\r\nx",
+    ["length and chunked"] = ok_head ..
+      "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ["chunked that is not last"] = ok_head .. "Transfer-Encoding: chunked, gzip\r\n\r\n",
+    ["a transfer coding nobody knows"] = ok_head .. "Transfer-Encoding: gzip\r\n\r\nx",
+    ["a body cut short"] = ok_head .. "Content-Length: 10\r\n\r\nabc",
+    ["chunks cut short"] = ok_head .. "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ["chunks without the last"] = ok_head .. "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+    ["a chunk size that is none"] = ok_head .. "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    ["a negative chunk size"] = ok_head .. "Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+    ["a chunk size that overflows"] = ok_head ..
+      "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+    ["a chunk longer than its size"] = ok_head ..
+      "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
+    ["a head cut short"] = ok_head .. "X: y\r\n",
+    ["an upgrade that nobody asked for"] = "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ["gzip that is none"] = ok_head ..
+      "Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+  }
+  for what, bytes in pairs(protocol) do
+    it(what .. " is a protocol error", function() assert.equal("EPROTO", code_for(bytes)) end)
+  end
+
+  it("nothing at all is a reset connection", function()
+    assert.equal("ECONNRESET", raw.error_of(http.get, (raw.raw_server(function(stream)
+      raw.read_head(stream)
+    end))).code)
+  end)
+
+  it("a length beyond max_body is refused before the body", function()
+    assert.equal("ETOOBIG", code_for(ok_head .. "Content-Length: 1000000000000\r\n\r\n"))
+    assert.equal("ETOOBIG", code_for(ok_head .. "Content-Length: 4\r\n\r\nabcd", { max_body = 3 }))
+  end)
+
+  it("more than max_body without a length is refused", function()
+    assert.equal("ETOOBIG", code_for(ok_head .. "\r\nabcd", { max_body = 3 }))
+    assert.equal("ETOOBIG", code_for(
+      ok_head .. "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n",
+      { max_body = 3 }))
+  end)
+
+  local function endless(first, more)
+    local sent = 0
+    local base = raw.raw_server(function(stream)
+      raw.read_head(stream)
+      stream:write(first)
+      for _ = 1, 100000 do
+        stream:write(more)
+        sent = sent + #more
+      end
+    end)
+    local err = raw.error_of(http.get, base, { timeout = 20 })
+    assert.equal("EPROTO", err.code)
+    assert.is_true(sent < 16 * 1024 * 1024)
+  end
+
+  it("headers without end is stopped", function()
+    endless(ok_head, "X: " .. ("y"):rep(1000) .. "\r\n")
+  end)
+
+  it("one header without end is stopped", function() endless(ok_head .. "X: ", ("y"):rep(1000)) end)
+
+  it("a status line without end is stopped", function()
+    endless("HTTP/1.1 200 ", ("O"):rep(1000))
+  end)
+
+  it("informational responses without end is stopped", function()
+    endless("", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
+  end)
+
+  it("chunk extensions without end is stopped", function()
+    endless(ok_head .. "Transfer-Encoding: chunked\r\n\r\n1", (";x=y"):rep(250))
+  end)
+
+  it("trailers without end is stopped", function()
+    endless(ok_head .. "Transfer-Encoding: chunked\r\n\r\n0\r\n", "X: " .. ("y"):rep(1000) .. "\r\n")
+  end)
+
+  it("a few informational responses is heard out", function()
+    local base = raw.answering("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+      .. ok_head .. "Content-Length: 2\r\n\r\nhi")
+    assert.equal("hi", http.get(base).body)
+  end)
+
+  it("in any split, byte by byte, is read as well", function()
+    local bytes = "HTTP/1.1 100 Continue\r\n\r\n" .. ok_head ..
+      "Transfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n02\r\nde\r\n0\r\nT: x\r\n\r\n"
+    local base = raw.raw_server(function(stream)
+      raw.read_head(stream)
+      for i = 1, #bytes do
+        stream:write(bytes:sub(i, i))
+        bide.sleep(0)
+      end
+    end)
+    assert.equal("abcde", http.get(base).body)
+  end)
+
+  it("a body to HEAD, 204 or 304 gets no second request on that connection", function()
+    for _, status in ipairs { "204 No Content", "304 Not Modified" } do
+      local connections = 0
+      local base = raw.raw_server(function(stream, n)
+        connections = n
+        while raw.read_head(stream) do
+          stream:write("HTTP/1.1 " .. status .. "\r\nContent-Length: 3\r\n\r\nabc")
+        end
+      end)
+      assert.equal("", http.get(base).body)
+      assert.equal("", http.get(base).body)
+      assert.equal(2, connections)
+    end
+  end)
+
+  it("a response before the request gets none", function()
+    local connections = 0
+    local base = raw.raw_server(function(stream, n)
+      connections = n
+      raw.read_head(stream)
+      stream:write(ok_head .. "Content-Length: 1\r\n\r\n" .. n)
+      if n == 1 then stream:write(ok_head .. "Content-Length: 5\r\n\r\nwrong") end
+      raw.read_head(stream)
+      stream:write(ok_head .. "Content-Length: 1\r\n\r\n" .. n)
+    end)
+    local session <close> = http.session {}
+    assert.equal("1", session:get(base).body)
+    assert.equal("2", session:get(base).body)
+    assert.equal(2, connections)
+  end)
+
+  describe("compressed bodies", function()
+    -- gzip of 64 MiB of zeros, and of "hello" made with zlib at its best level
+    local hello = "\31\139\8\0\0\0\0\0\2\3\203\72\205\201\201\7\0\134\166\16\54\5\0\0\0"
+    local zlib_hello = "\120\156\203\72\205\201\201\7\0\6\44\2\21"
+    local raw_hello = "\203\72\205\201\201\7\0"
+
+    local function served(body, coding, split)
+      local base = raw.raw_server(function(stream)
+        while raw.read_head(stream) do
+          stream:write(("%sContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"):format(ok_head,
+            coding, #body))
+          for i = 1, #body, split or #body do
+            stream:write(body:sub(i, i + (split or #body) - 1))
+            bide.sleep(0)
+          end
+        end
+      end)
+      return base
+    end
+
+    it("are decoded, gzip and both kinds of deflate, in any split", function()
+      for _, split in ipairs { 1, 2, 3, 100 } do
+        assert.equal("hello", http.get(served(hello, "gzip", split)).body)
+        assert.equal("hello", http.get(served(zlib_hello, "deflate", split)).body)
+        assert.equal("hello", http.get(served(raw_hello, "deflate", split)).body)
+        assert.equal("hellohello", http.get(served(hello .. hello, "gzip", split)).body)
+        local res <close> = http.get(served(hello, "x-gzip", split), { stream = true })
+        local parts = {}
+        for piece in res:chunks() do parts[#parts + 1] = piece end
+        assert.equal("hello", table.concat(parts))
+      end
+    end)
+
+    it("are left alone when that is asked for, or the coding is unknown", function()
+      assert.equal(hello, http.get(served(hello, "gzip"), { decompress = false }).body)
+      assert.equal("??", http.get(served("??", "br")).body)
+    end)
+
+    it("that are corrupt or cut short are refused", function()
+      for i = 1, #hello - 1 do
+        assert.equal("EPROTO", raw.error_of(http.get, served(hello:sub(1, i), "gzip")).code)
+      end
+      local wrong_sum = hello:sub(1, -9) .. "\0" .. hello:sub(-7)
+      assert.equal("EPROTO", raw.error_of(http.get, served(wrong_sum, "gzip")).code)
+      assert.equal("EPROTO", raw.error_of(http.get, served(hello .. "x", "gzip")).code)
+    end)
+
+    it("that expand beyond max_body are refused", function()
+      -- stored in 45 bytes per 32 KiB of zeros: one deflate block, repeated
+      local process = require "spec.support.process"
+      local dir = process.temporary_directory()
+      os.execute(("head -c 100000000 /dev/zero | gzip -9 >%s/bomb"):format(dir))
+      local bomb = process.read_file(dir .. "/bomb")
+      process.remove(dir)
+      assert.is_true(#bomb < 120000)
+      collectgarbage()
+      local before = collectgarbage "count"
+      assert.equal("ETOOBIG", raw.error_of(http.get, served(bomb, "gzip"), { max_body = 1000000 }).code)
+      assert.is_true(collectgarbage "count" - before < 4096)
+      -- streamed, it comes in small pieces
+      local res <close> = http.get(served(bomb, "gzip"), { stream = true })
+      for _ = 1, 10 do assert.is_true(#res:read() <= 65536) end
+    end)
+  end)
+
+  it("data that nobody reads is not taken without bound", function()
+    local sent = 0
+    local base = raw.raw_server(function(stream)
+      raw.read_head(stream)
+      stream:write(ok_head .. "\r\n")
+      while true do
+        stream:write(("x"):rep(65536))
+        sent = sent + 65536
+      end
+    end)
+    local res <close> = http.get(base, { stream = true })
+    local before
+    repeat
+      before = sent
+      bide.sleep(0.02)
+    until before == sent
+    assert.is_true(sent < 32 * 1024 * 1024)
+  end)
+
+  it("lines or events without end is stopped", function()
+    for _, method in ipairs { "lines", "events" } do
+      local base = raw.raw_server(function(stream)
+        raw.read_head(stream)
+        stream:write(ok_head .. "\r\ndata: ")
+        for _ = 1, 10000 do stream:write(("x"):rep(65536)) end
+      end)
+      local res <close> = http.get(base, { stream = true })
+      assert.equal("ETOOBIG", raw.error_of(function() for _ in res[method](res) do end end).code)
+    end
+  end)
+
+  it("an answer while the request is still being sent ends the sending", function()
+    local base = raw.raw_server(function(stream)
+      raw.read_head(stream)
+      stream:write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+      stream:shutdown()
+      while stream:read() do end
+    end)
+    local pieces = 0
+    local res = http.post(base, { timeout = 10, body = function()
+      pieces = pieces + 1
+      bide.sleep(0)
+      return ("x"):rep(1000)
+    end })
+    assert.same({ 413, "no" }, { res.status, res.body })
+    assert.is_true(pieces < 10000)
+  end)
+end)
