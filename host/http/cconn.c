@@ -56,7 +56,7 @@ static bool keep_part(bide_hconn *hc, const bide_h1_head *head, const char *p, s
   if (!hc->part) return false;
   *hc->part = *head;
   hc->part->fields = (bide_h1_field *)(hc->part + 1);
-  memcpy(hc->part->fields, head->fields, head->count * sizeof(bide_h1_field));
+  memcpy(hc->part->fields, head->fields, fields); /* also the one at hand, not yet counted */
   return true;
 }
 

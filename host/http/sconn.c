@@ -132,7 +132,7 @@ static bool keep_part(bide_hsconn *sc, const bide_h1_head *head) {
   if (!part) return false;
   *part = *head;
   part->fields = (bide_h1_field *)(part + 1);
-  memcpy(part->fields, head->fields, head->count * sizeof(bide_h1_field));
+  memcpy(part->fields, head->fields, fields); /* also the one at hand, not yet counted */
   sc->part = part;
   return true;
 }

@@ -307,6 +307,7 @@ const bide_waitops bide__hsreq_read_ops = {
 
 static void wake_writer(bide_hsreq *r, int status) {
   r->write_by = BIDE_NEVER;
+  if (status == UV_ECANCELED) status = UV_ECONNRESET; /* closed, but not for the task's sake */
   if (r->wake_status) status = r->wake_status;
   r->wake_status = 0;
   bide__wake(&r->wwait, status);

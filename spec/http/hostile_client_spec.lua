@@ -1,0 +1,232 @@
+-- SPDX-License-Identifier: MIT
+-- What a wrong or malicious client sends, what the server answers, and that it serves others.
+local bide = require "bide"
+local raw = require "spec.support.http"
+
+local function status_of(answer) return tonumber((answer or ""):match("^HTTP/1%.1 (%d%d%d) ")) end
+
+local post = "POST / HTTP/1.1\r\nHost: x\r\n"
+
+describe("a hostile client that sends", function()
+  local base
+
+  local function serve(opts)
+    base = raw.serve(function(req) return req.body end, opts)
+    return base
+  end
+
+  before_each(function() serve() end)
+  after_each(function() assert.equal("alive", bide.http.post(base, { body = "alive" }).body) end)
+
+  local refused = {
+    ["garbage"] = { 400, "hello\r\n\r\n" },
+    ["TLS"] = { 400, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" .. ("\0"):rep(32) },
+    ["no Host"] = { 400, "GET / HTTP/1.1\r\n\r\n" },
+    ["two Hosts"] = { 400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" },
+    ["a Host that is none"] = { 400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n" },
+    ["bare line feeds"] = { 400, "GET / HTTP/1.1\nHost: x\n\n" },
+    ["a bare carriage return"] = { 400, "GET / HTTP/1.1\r\nHost: x\r\nX: a\rb\r\n\r\n" },
+    ["a folded header"] = { 400, "GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n" },
+    ["a space before the colon"] = { 400, "GET / HTTP/1.1\r\nHost : x\r\n\r\n" },
+    ["NUL"] = { 400, "GET / HTTP/1.1\r\nHost: x\r\nX: \0\r\n\r\n" },
+    ["a space in the target"] = { 400, "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n" },
+    ["two lengths"] = { 400, post .. "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd" },
+    ["equal lengths twice"] = { 400, post .. "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc" },
+    ["a negative length"] = { 400, post .. "Content-Length: -3\r\n\r\nabc" },
+    ["a length that overflows"] = { 400, post .. "Content-Length: 99999999999999999999\r\n\r\n" },
+    ["length and chunked"] = { 400,
+      post .. "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" },
+    ["chunked twice"] = { 400, post .. "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n" },
+    ["chunked that is not last"] = { 400, post .. "Transfer-Encoding: chunked, gzip\r\n\r\n" },
+    ["chunked in HTTP/1.0"] = { 400,
+      "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" },
+    ["a coding nobody knows"] = { 501, post .. "Transfer-Encoding: gzip, chunked\r\n\r\n" },
+    ["another version"] = { 505, "GET / HTTP/2.0\r\nHost: x\r\n\r\n" },
+    ["a version that is none"] = { 400, "GET / HTTQ/1.1\r\nHost: x\r\n\r\n" },
+    ["another expectation"] = { 417, post .. "Expect: magic\r\nContent-Length: 1\r\n\r\nx" },
+    ["a method too long"] = { 501, ("A"):rep(1000) .. " / HTTP/1.1\r\nHost: x\r\n\r\n" },
+    ["a target too long"] = { 414, "GET /" .. ("a"):rep(9000) .. " HTTP/1.1\r\nHost: x\r\n\r\n" },
+    ["a header too long"] = { 431,
+      "GET / HTTP/1.1\r\nHost: x\r\nX: " .. ("a"):rep(20000) .. "\r\n\r\n" },
+    ["too many headers"] = { 431, "GET / HTTP/1.1\r\nHost: x\r\n" .. ("X: a\r\n"):rep(200) .. "\r\n" },
+    ["a body too large"] = { 413, post .. "Content-Length: 1000000000000\r\n\r\n" },
+    ["a chunk size that is none"] = { 400, post .. "Transfer-Encoding: chunked\r\n\r\nxyz\r\n" },
+    ["a chunk size that overflows"] = { 413,
+      post .. "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" },
+    ["a chunk longer than its size"] = { 400,
+      post .. "Transfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n" },
+  }
+  for what, case in pairs(refused) do
+    it(("%s is answered %d, and the connection closed"):format(what, case[1]), function()
+      local answer = raw.exchange(base, case[2])
+      assert.equal(case[1], status_of(answer))
+      assert.matches("\r\nconnection: close\r\n", answer)
+      assert.equal(1, select(2, answer:gsub("HTTP/1%.1 ", "")))
+    end)
+  end
+
+  it("a refused request after a good one gets both answers", function()
+    local answer = raw.exchange(base, "GET / HTTP/1.1\r\nHost: x\r\n\r\n" .. "bad\r\n\r\n")
+    assert.equal(200, status_of(answer))
+    assert.equal(400, status_of(answer:sub(10):match("HTTP/1.1 %d.*")))
+  end)
+
+  it("a request hidden in a body is body", function()
+    local seen = {}
+    local other = raw.serve(function(req)
+      seen[#seen + 1] = req.path
+      return req.body
+    end)
+    local hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+    raw.exchange(other, ("POST /outer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"):format(
+      #hidden, hidden))
+    assert.same({ "/outer" }, seen)
+  end)
+
+  it("too large a body in chunks is answered 413, and nothing is reported", function()
+    serve { max_body = 1000 }
+    local answer = raw.exchange(base, post .. "Transfer-Encoding: chunked\r\n\r\n" ..
+      ("ff\r\n" .. ("x"):rep(255) .. "\r\n"):rep(5) .. "0\r\n\r\n")
+    assert.equal(413, status_of(answer))
+  end)
+
+  it("a large body past a 413 still gets to read it", function()
+    serve { max_body = 1000 }
+    local stream <close> = raw.connect(base)
+    stream:write(post .. "Content-Length: 900000\r\n\r\n")
+    bide.try(stream.write, stream, ("x"):rep(900000))
+    assert.equal(413, status_of(stream:read_all()))
+  end)
+
+  it("half a head and then nothing is answered 408", function()
+    serve { header_timeout = 0.05 }
+    local stream <close> = raw.connect(base)
+    stream:write("GET / HTTP/1.1\r\nHost: x\r\n")
+    assert.equal(408, status_of(stream:read_all()))
+  end)
+
+  it("a head byte by byte does not gain time by it", function()
+    serve { header_timeout = 0.1 }
+    local stream <close> = raw.connect(base)
+    local writer = bide.spawn(function()
+      while bide.try(stream.write, stream, "G") do bide.sleep(0.01) end
+    end)
+    assert.equal(408, status_of(stream:read_all()))
+    writer:cancel()
+  end)
+
+  it("nothing at all is closed without an answer", function()
+    serve { header_timeout = 0.05 }
+    local stream <close> = raw.connect(base)
+    assert.equal("", stream:read_all())
+  end)
+
+  it("nothing after a request is closed when idle for too long", function()
+    serve { idle_timeout = 0.05 }
+    local stream <close> = raw.connect(base)
+    stream:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert.equal(200, (raw.read_response(stream)))
+    assert.equal("", stream:read_all())
+  end)
+
+  it("half a body and then nothing is answered 408", function()
+    serve { body_timeout = 0.05 }
+    local stream <close> = raw.connect(base)
+    stream:write(post .. "Content-Length: 10\r\n\r\nabc")
+    assert.equal(408, status_of(stream:read_all()))
+  end)
+
+  it("half a body and leaves is no error of the handler's", function()
+    local entered = bide.future()
+    base = raw.serve(function(req)
+      entered:resolve()
+      return req.body
+    end)
+    do
+      local stream <close> = raw.connect(base)
+      stream:write(post .. "Content-Length: 10\r\n\r\nabc")
+      entered:await()
+    end
+  end)
+
+  it("a request and reads the answer never is dropped in time", function()
+    local ended = bide.future()
+    base = raw.serve(function(req)
+      if req.method == "POST" then return req.body end
+      return setmetatable({}, {
+        __call = function() return ("x"):rep(100000) end,
+        __close = function() ended:resolve() end,
+      })
+    end, { write_timeout = 0.05 })
+    local stream <close> = raw.connect(base)
+    stream:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    ended:await()
+  end)
+
+  it("a pipeline without end is made to wait", function()
+    local gate, handled = bide.future(), 0
+    base = raw.serve(function(req)
+      handled = handled + 1
+      if req.method == "GET" then gate:await() end
+      return req.body
+    end)
+    local stream <close> = raw.connect(base)
+    local sent = 0
+    local writer = bide.spawn(function()
+      local many = ("GET / HTTP/1.1\r\nHost: x\r\n\r\n"):rep(1000)
+      for _ = 1, 10000 do
+        stream:write(many)
+        sent = sent + #many
+      end
+    end)
+    local before
+    repeat
+      before = sent
+      bide.sleep(0.02)
+    until before == sent
+    assert.equal(1, handled)
+    assert.is_true(sent < 32 * 1024 * 1024)
+    writer:cancel()
+    gate:resolve()
+  end)
+
+  it("resets at each byte of a request leaves nothing behind", function()
+    local bytes = post .. "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    for i = 0, #bytes do
+      local stream <close> = raw.connect(base)
+      if i > 0 then stream:write(bytes:sub(1, i)) end
+    end
+  end)
+
+  it("every split of a request gets the same answer", function()
+    local bytes = post .. "X-Y: z\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    for i = 1, #bytes - 1 do
+      local stream <close> = raw.connect(base)
+      stream:write(bytes:sub(1, i))
+      bide.sleep(0)
+      stream:write(bytes:sub(i + 1))
+      local status, body = raw.read_response(stream)
+      assert.same({ 200, "abc" }, { status, body })
+    end
+  end)
+
+  it("more connections than allowed is told 503, and the others are served", function()
+    serve { max_connections = 5 }
+    local streams = {}
+    for i = 1, 5 do
+      streams[i] = raw.connect(base)
+      streams[i]:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+      assert.equal(200, (raw.read_response(streams[i])))
+    end
+    for _ = 1, 20 do
+      local stream <close> = raw.connect(base)
+      assert.equal(503, status_of(stream:read_all()))
+    end
+    streams[3]:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert.equal(200, (raw.read_response(streams[3])))
+    for i = 1, 5 do streams[i]:close() end
+    while status_of(raw.exchange(base, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")) ~= 200 do
+      bide.sleep(0)
+    end
+  end)
+end)
