@@ -299,11 +299,12 @@ describe("bide.http.serve", function()
   end)
 
   describe("when the handler fails", function()
-    local reported
+    local reported, before
     before_each(function()
       reported = {}
-      bide.on_unhandled(function(err) reported[#reported + 1] = tostring(err) end)
+      before = bide.on_unhandled(function(err) reported[#reported + 1] = tostring(err) end)
     end)
+    after_each(function() bide.on_unhandled(before) end)
 
     it("answers 500 and reports the error", function()
       local base = raw.serve(function() error("oh no") end)

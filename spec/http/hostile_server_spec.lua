@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What a wrong or malicious server sends, and the error that it becomes, in bounded time and memory.
+-- What a wrong or malicious server sends, and the error that it becomes, in bounded time and
+-- memory.
 local bide = require "bide"
 local raw = require "spec.support.http"
 local http = bide.http
@@ -106,12 +107,13 @@ describe("a hostile server that sends", function()
   end)
 
   it("trailers without end is stopped", function()
-    endless(ok_head .. "Transfer-Encoding: chunked\r\n\r\n0\r\n", "X: " .. ("y"):rep(1000) .. "\r\n")
+    endless(ok_head .. "Transfer-Encoding: chunked\r\n\r\n0\r\n",
+      "X: " .. ("y"):rep(1000) .. "\r\n")
   end)
 
   it("a few informational responses is heard out", function()
-    local base = raw.answering("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-      .. ok_head .. "Content-Length: 2\r\n\r\nhi")
+    local base = raw.answering("HTTP/1.1 100 Continue\r\n\r\n" ..
+      "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" .. ok_head .. "Content-Length: 2\r\n\r\nhi")
     assert.equal("hi", http.get(base).body)
   end)
 
@@ -216,7 +218,8 @@ describe("a hostile server that sends", function()
       assert.is_true(#bomb < 120000)
       collectgarbage()
       local before = collectgarbage "count"
-      assert.equal("ETOOBIG", raw.error_of(http.get, served(bomb, "gzip"), { max_body = 1000000 }).code)
+      assert.equal("ETOOBIG",
+        raw.error_of(http.get, served(bomb, "gzip"), { max_body = 1000000 }).code)
       assert.is_true(collectgarbage "count" - before < 4096)
       -- streamed, it comes in small pieces
       local res <close> = http.get(served(bomb, "gzip"), { stream = true })
@@ -234,7 +237,7 @@ describe("a hostile server that sends", function()
         sent = sent + 65536
       end
     end)
-    local res <close> = http.get(base, { stream = true })
+    local _ <close> = http.get(base, { stream = true })
     local before
     repeat
       before = sent
@@ -258,7 +261,8 @@ describe("a hostile server that sends", function()
   it("an answer while the request is still being sent ends the sending", function()
     local base = raw.raw_server(function(stream)
       raw.read_head(stream)
-      stream:write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+      stream:write("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n" ..
+        "Connection: close\r\n\r\nno")
       stream:shutdown()
       while stream:read() do end
     end)
