@@ -47,6 +47,7 @@ static bide_runner *run_new(lua_State *L, bide_host *h, bide_scope *parent, bide
 
 static void run_over(bide_runner *r) {
   r->over = 1;
+  bide__watchers_fini(r);
   if (r->abandoned) run_free(r);
   else if (r->nested) bide__wake(&r->wait, r->wait.aborted ? r->abort_status : 0);
   else uv_stop(r->host->loop);
