@@ -263,6 +263,16 @@ static void read_spec(lua_State *L, bide_httplib *lib, int arg, bide_hspec *spec
   bide__options_read(L, OPTS, arg, spec);
 }
 
+/* The proxy's URL: where to connect to. */
+static void parse_proxy(lua_State *L, int arg, bide_slice text, bide_url *url) {
+  int rc = bide__url_parse_http(url, text.p, text.n, BIDE_URL_STRICT, NULL);
+  if (rc == 0 && bide__url_is_secure(url)) rc = BIDE_URL_EPROTOCOL;
+  if (rc < 0)
+    luaL_argerror(
+        L, arg,
+        lua_pushfstring(L, "option 'proxy' must be an http URL: %s", bide__url_error_text(rc)));
+}
+
 static void parse_url(lua_State *L, int arg, bide_url *url) {
   size_t n, where = 0;
   const char *p = lua_tolstring(L, URL, &n);
@@ -294,14 +304,15 @@ static const bide_horigin *no_memory(lua_State *L) {
 enum { SHORT_BODY = 4096 };
 
 /* Fills a new exchange; 0 or UV_ENOMEM. Raises nothing. */
-static int fill(bide_hx *hx, lua_State *L, const bide_url *url, const bide_hspec *spec,
+static int fill(bide_hx *hx, lua_State *L, const bide_url *peer, const bide_hspec *spec,
                 bide_slice head, bide_slice body) {
   bide_host *h = hx->http->host;
   char text[BIDE_ADDR_TEXT + BIDE_HOST_MAX + 64];
   bide_out key = bide__out(text, sizeof text);
   bide_slice method = {NULL, 0};
   method.p = lua_tolstring(L, METHOD, &method.n);
-  bide__url_put_origin(&key, url);
+  if (spec->proxy.p) bide__out_slice_put(&key, BIDE_SLICE("proxy "));
+  bide__url_put_origin(&key, peer);
   hx->method = (uint8_t)bide__h1_method_id(method.p, method.n);
   hx->idempotent = hx->method != BIDE_M_POST && hx->method != BIDE_M_PATCH &&
                    hx->method != BIDE_M_OTHER && hx->method != BIDE_M_CONNECT;
@@ -319,8 +330,8 @@ static int fill(bide_hx *hx, lua_State *L, const bide_url *url, const bide_hspec
   if (body.n > SHORT_BODY) hx->long_body = body;
   else if (bide__hbuf_put(h, &hx->out, body.p, body.n) != 0) return UV_ENOMEM;
   if (!bide__out_ok(&key)) return UV_ENOMEM;
-  hx->origin = bide__hpool_origin(hx->pool, bide__out_slice(&key), url->host, url->port,
-                                  bide__url_is_secure(url));
+  hx->origin = bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port,
+                                  bide__url_is_secure(peer));
   return hx->origin ? 0 : UV_ENOMEM;
 }
 
@@ -328,7 +339,7 @@ static int attempt(lua_State *L, int arg) {
   bide_host *h = bide__host(L);
   bide_httplib *lib = bide__httplib(L);
   bide_hspec spec;
-  bide_url url;
+  bide_url url, proxy;
   bide_slice method = {NULL, 0}, head, body = {NULL, 0};
   bide_hpool *pool;
   bide_hstream *st = NULL;
@@ -340,6 +351,7 @@ static int attempt(lua_State *L, int arg) {
   if (bide__url_is_secure(&url))
     return bide__error(L, h, "ENOTSUP", lua_tostring(L, METHOD), "%s: https is not built in",
                        lua_tostring(L, URL));
+  if (spec.proxy.p) parse_proxy(L, arg, spec.proxy, &proxy);
   pool = find_pool(L, lib);
   if (spec.stream || spec.feeding) st = bide__hstream_push(L, lib);
   else lua_pushnil(L);
@@ -351,9 +363,9 @@ static int attempt(lua_State *L, int arg) {
     }
   }
   method.p = lua_tolstring(L, METHOD, &method.n);
-  head = bide__compose(L, lib, method, &url, &spec, false);
+  head = bide__compose(L, lib, method, &url, &spec, spec.proxy.p != NULL);
   hx = bide__hx_new(&lib->http, pool);
-  if (!hx || fill(hx, L, &url, &spec, head, body) != 0) {
+  if (!hx || fill(hx, L, spec.proxy.p ? &proxy : &url, &spec, head, body) != 0) {
     if (hx) bide__hx_unref(hx);
     luaL_unref(L, LUA_REGISTRYINDEX, ref);
     no_memory(L);

@@ -50,6 +50,7 @@ typedef struct bide_hspec { /* options that C understands; indices into the fram
   bool decompress, stream;
   bool complex;      /* there are options that lua/bide/http.lua must rewrite first */
   int headers, body; /* stack indices, 0: none */
+  bide_slice proxy;  /* its URL, borrowed from the table of options */
   bool close;        /* the request says Connection: close */
   bool feeding;      /* the body is a function */
   bool has_length;   /* … of a length that the headers announce */

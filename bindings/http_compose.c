@@ -22,6 +22,7 @@ enum {
   O_STREAM,
   O_METHOD,
   O_URL,
+  O_PROXY,
   O_COMPLEX
 };
 
@@ -43,7 +44,7 @@ static const struct {
     {"form", O_COMPLEX},
     {"auth", O_COMPLEX},
     {"multipart", O_COMPLEX},
-    {"proxy", O_COMPLEX},
+    {"proxy", O_PROXY},
     {"verify", O_COMPLEX},
     {"ca", O_COMPLEX},
     {"cert", O_COMPLEX},
@@ -143,6 +144,11 @@ static void read_option(lua_State *L, int id, int arg, bide_hspec *spec, int kee
     break;
   case O_DECOMPRESS: spec->decompress = boolean(L, arg, "decompress"); break;
   case O_STREAM: spec->stream = boolean(L, arg, "stream"); break;
+  case O_PROXY:
+    if (type != LUA_TSTRING) bad(L, arg, "proxy", "a string");
+    spec->proxy.p = lua_tolstring(L, -1, &spec->proxy.n);
+    if (memchr(spec->proxy.p, '@', spec->proxy.n)) spec->complex = true; /* credentials */
+    break;
   case O_COMPLEX: spec->complex = true; break;
   default: break; /* method, url: looked at by the caller */
   }

@@ -133,6 +133,15 @@ describe("bide.http", function()
       assert.equal("mine", raw.error_of(http.put, base, { body = function() error("mine", 0) end }))
     end)
 
+    it("the whole URL to a proxy, which answers for the others", function()
+      local proxy = mirror()
+      local text = http.get("http://example.org:81/a?b#c", { proxy = proxy }).body
+      assert.matches("^GET http://example.org:81/a%?b\nhost: example.org:81\n", text)
+      text = http.get("http://example.org/", { proxy = (proxy:gsub("//", "//u:p%%41@")) }).body
+      assert.matches("\nproxy%-authorization: Basic dTpwQQ==\n", text)
+      assert.error_matches(function() http.get(proxy, { proxy = "https://x" }) end, "'proxy'")
+    end)
+
     it("credentials", function()
       local base = mirror()
       assert.matches("\nauthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\n",
@@ -376,6 +385,36 @@ describe("bide.http", function()
       closed:await()
       while not tostring(session):find(" 0 connections") do bide.sleep(0) end
       assert.equal("2", session:post(base).body)
+    end)
+
+    it("when descriptors run out, by waiting for one to come free", function()
+      local process = require "spec.support.process"
+      local most, open = 0, 0
+      local base = raw.serve(function()
+        open = open + 1
+        most = math.max(most, open)
+        bide.sleep(0.002)
+        open = open - 1
+        return "x"
+      end)
+      local dir = process.temporary_directory()
+      local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
+      process.write_file(dir .. "/script.lua", [[
+        local bide, list = require "bide", {}
+        bide.run(function()
+          for i = 1, 200 do list[i] = function() return bide.http_get(arg[1]).body end end
+          print("got " .. #table.concat(bide.gather(list)))
+        end)
+      ]])
+      os.execute(("(ulimit -n 24; LUA_PATH='%s' LUA_CPATH='%s' %s %s/script.lua %s) >%s/out 2>&1 &")
+        :format(package.path, package.cpath, process.program, dir, base, dir))
+      local text
+      repeat
+        bide.sleep(0.005)
+        text = process.read_file(dir .. "/out")
+      until text:find("\n", 1, true)
+      assert.equal("got 200\n", text)
+      assert.is_true(most > 1 and most < 24)
     end)
 
     it("ten thousand at once over a hundred connections", function()

@@ -132,6 +132,11 @@ local function prepare(config, _, url, opts)
     end
   end
   for _, name in ipairs(tls) do result[name] = nil end
+  if type(result.proxy) == "string" then
+    local text, proxy = encode.proxy_auth(result.proxy)
+    result.proxy = proxy
+    if text then req.headers[#req.headers + 1] = { "proxy-authorization", text } end
+  end
   if config and config.cookies then
     local text = config.cookies:header(req.url)
     if text and not has(req.headers, "cookie") then
@@ -152,8 +157,7 @@ end
 -- Headers that describe a body, or that are meant for one origin alone.
 local of_body = { ["content-type"] = true, ["content-length"] = true, ["content-encoding"] = true,
   ["content-language"] = true, ["content-location"] = true }
-local of_origin = { authorization = true, cookie = true, ["proxy-authorization"] = true,
-  host = true }
+local of_origin = { authorization = true, cookie = true, host = true }
 
 local function keep_headers(headers, drop_body, drop_origin)
   local list = {}

@@ -179,6 +179,14 @@ function M.auth(value)
   return "Basic " .. base64(user .. ":" .. password)
 end
 
+---The credentials in a proxy's URL as a header's value, or nil, and the URL without them.
+function M.proxy_auth(proxy)
+  local scheme, user, rest = proxy:match("^(%a[%w+.-]*://)([^/@]*)@(.*)$")
+  if not user then return nil, proxy end
+  user = user:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
+  return "Basic " .. base64(user), scheme .. rest
+end
+
 -- ---- JSON -------------------------------------------------------------------------------------
 
 local cjson
