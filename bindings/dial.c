@@ -5,6 +5,7 @@
 #include "dial.h"
 #include "core/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { HOST = 1, PORT = 2, NODELAY, KEEPALIVE, STREAM, OP };
@@ -34,7 +35,13 @@ static void abort_dial(bide_wait *w, int status) {
   bide__wake(w, status);
 }
 
-static const bide_waitops dial_ops = {"connect", abort_dial, NULL, let_go, 0};
+static void describe_dial(const bide_wait *w, char *buf, size_t size) {
+  const bide_connect *op = bide__io(w->task)->data;
+  int n = snprintf(buf, size, "connect ");
+  if (op && n > 0 && (size_t)n < size) bide__connect_describe(op, buf + n, size - (size_t)n);
+}
+
+static const bide_waitops dial_ops = {"connect", abort_dial, describe_dial, let_go, 0};
 
 int bide__opt_family(lua_State *L, int idx) {
   lua_Integer n = bide__opt_integer(L, idx, "family", 0, 4, 6);

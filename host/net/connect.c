@@ -327,6 +327,12 @@ void bide__connect_free(bide_connect *pub) {
   bide__free(h, op, sizeof *op + op->host_size);
 }
 
+void bide__connect_describe(const bide_connect *pub, char *buf, size_t size) {
+  const connect_op *op = (const connect_op *)pub;
+  if (!op->path_len) bide__host_port_text(op->host, op->port, buf, size);
+  else snprintf(buf, size, "%s", op->path.sun_path);
+}
+
 void bide__connect_reasons(const bide_connect *pub, char *buf, size_t size) {
   char host[BIDE_ADDR_TEXT], where[BIDE_ADDR_TEXT + 16];
   size_t n = 0;

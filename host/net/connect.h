@@ -48,6 +48,8 @@ int bide__unix_address(const char *path, size_t len, struct sockaddr_un *out, so
 /* Frees the operation: to be called once, in or after `done`; before it, this cancels (what was
  * opened is closed, `done` is not called). */
 void bide__connect_free(bide_connect *op);
+/* Writes what is being connected to ("example.org:80", or the path) into buf. */
+void bide__connect_describe(const bide_connect *op, char *buf, size_t size);
 /* Writes the failures one after the other ("[::1]:81: connection refused (ECONNREFUSED);
  * 127.0.0.1:81: …") into buf; for the text of an error when there is more than one. */
 void bide__connect_reasons(const bide_connect *op, char *buf, size_t size);
