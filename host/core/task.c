@@ -361,12 +361,7 @@ static void set_value(bide_host *h, bide_task *t, int reason) {
 
 static void end_native(bide_host *h, bide_task *t, int native) {
   bide_scope *base = t->scope;
-  bide_wait *w = t->wait;
-  if (w) {
-    t->wait = NULL;
-    w->task = NULL;
-    if (w->ops->drop) w->ops->drop(w);
-  }
+  bide__wait_dropped(t);
   while (base->owner == t) base = base->parent;
   bide__scope_unwind(h, t, base);
   set_value(h, t, 0);

@@ -137,6 +137,14 @@ int bide__checkpoint(lua_State *L, bide_host *h, const char *fname) {
   return bide__task_refused(h->current);
 }
 
+void bide__wait_dropped(bide_task *t) {
+  bide_wait *w = t->wait;
+  if (!w) return;
+  t->wait = NULL;
+  w->task = NULL;
+  if (w->ops->drop) w->ops->drop(w);
+}
+
 static void abort_refuse(bide_wait *w, int status) {
   (void)w;
   (void)status;
