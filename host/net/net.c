@@ -48,10 +48,7 @@ bide_net *bide__net(bide_host *h) {
   if (!net) return NULL;
   *net = (bide_net){.host = h, .tenant.close = close_net};
   net->others.next = net->others.prev = &net->others;
-  if (bide__polls_open(net)) {
-    bide__free(h, net, sizeof *net);
-    return NULL;
-  }
+  if (bide__polls_open(net)) return NULL;
   bide__tenant_add(h, &net->tenant);
   return net;
 }

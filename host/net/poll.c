@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* poll.c: the epoll set of a host and its place in the loop (contract in poll.h).
+/* poll.c: watched descriptors and when their owners hear of them (contract in poll.h); what asks
+ * the kernel stands in poll_epoll.c and poll_uv.c.
  *
  * Three rings hold every poll: `open`; `again`, those that are ready and wanted without a new edge;
  * `closed`, whose owners have yet to be told. The last two are served by an idle handle, which runs
  * only while there are any: never in a call of the owner's, never while events are handed out, so
  * an event whose poll was closed meanwhile finds its memory still there. */
-#ifdef __linux__
-
-#include "poll.h"
+#include "poll_kernel.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <sys/epoll.h>
 #include <unistd.h>
-
-#define BATCH 256
-#define WEAK  0x80
 
 static const bide_poll_ops *ops_of(const bide_poll *p) {
   return p->net->poll_ops[p->kind];
@@ -37,7 +31,14 @@ static void later(bide_poll *p, bide_netlink *ring) {
 static void report(bide_poll *p) {
   int events = p->ready & p->wanted;
   if (events) ops_of(p)->on_events(p, events);
-  if (p->fd >= 0 && (p->ready & p->wanted)) later(p, &p->net->again);
+  if (p->fd < 0) return;
+  if (p->ready & p->wanted) later(p, &p->net->again);
+  bide__kernel_expect(p);
+}
+
+void bide__poll_happened(bide_poll *p, int events) {
+  p->ready |= (uint8_t)events;
+  report(p);
 }
 
 /* Takes a ring's members over into an empty one. */
@@ -71,35 +72,10 @@ static void on_idle(uv_idle_t *handle) {
   }
 }
 
-static void on_set(uv_poll_t *handle, int status, int events) {
-  bide_net *net = handle->data;
-  struct epoll_event ev[BATCH];
-  (void)status;
-  (void)events;
-  int n = epoll_wait(net->set, ev, BATCH, 0);
-  for (int i = 0; i < n; i++) {
-    bide_poll *p = ev[i].data.ptr;
-    if (p->fd < 0) continue;
-    if (ev[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) p->flags |= BIDE_POLL_ENDED;
-    if (ev[i].events & ~(unsigned)EPOLLOUT) p->ready |= UV_READABLE;
-    if (ev[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) p->ready |= UV_WRITABLE;
-    report(p);
-  }
-}
-
-static int control(bide_poll *p, int how, int events) {
-  struct epoll_event ev = {.events = EPOLLET, .data.ptr = p};
-  if (events & UV_READABLE) ev.events |= EPOLLIN | EPOLLRDHUP;
-  if (events & UV_WRITABLE) ev.events |= EPOLLOUT;
-  if (epoll_ctl(p->net->set, how, p->fd, &ev)) return uv_translate_sys_error(errno);
-  p->flags |= (uint8_t)events;
-  return 0;
-}
-
 int bide__poll_open(bide_net *net, bide_poll *p, int fd, int kind, const bide_poll_ops *ops,
                     int events) {
   *p = (bide_poll){.net = net, .fd = fd, .kind = (uint8_t)kind};
-  int status = control(p, EPOLL_CTL_ADD, events);
+  int status = bide__kernel_add(p, events);
   if (status) {
     close(fd);
     p->fd = -1;
@@ -110,39 +86,46 @@ int bide__poll_open(bide_net *net, bide_poll *p, int fd, int kind, const bide_po
   return 0;
 }
 
-/* Counts the polls that keep the loop alive. */
-static void count(bide_poll *p, int before) {
-  int after = p->wanted && !(p->flags & WEAK);
-  if (before == after) return;
-  p->net->alive += after ? 1u : -1u;
-  if (p->net->alive == 1 && after) uv_ref((uv_handle_t *)&p->net->handle);
-  if (p->net->alive == 0) uv_unref((uv_handle_t *)&p->net->handle);
+static int keeps_alive(const bide_poll *p) {
+  return p->wanted && !(p->flags & BIDE_POLL_WEAK);
 }
 
 int bide__poll_want(bide_poll *p, int events) {
-  int before = p->wanted && !(p->flags & WEAK), status = 0;
+  int before = keeps_alive(p), status;
   if (p->fd < 0) return UV_EBADF;
-  if (events & ~p->flags) status = control(p, EPOLL_CTL_MOD, events | (p->flags & 3));
   p->wanted = (uint8_t)events;
-  count(p, before);
+  status = bide__kernel_expect(p);
+  if (keeps_alive(p) != before) bide__kernel_ref(p, !before);
   if (p->ready & events) later(p, &p->net->again);
   return status;
 }
 
 void bide__poll_ref(bide_poll *p, int on) {
-  int before = p->wanted && !(p->flags & WEAK);
-  p->flags = (uint8_t)(on ? p->flags & ~WEAK : p->flags | WEAK);
-  count(p, before);
+  int before = keeps_alive(p);
+  p->flags = (uint8_t)(on ? p->flags & ~BIDE_POLL_WEAK : p->flags | BIDE_POLL_WEAK);
+  if (keeps_alive(p) != before) bide__kernel_ref(p, !before);
 }
 
-/* Out of the set explicitly: a forked child may hold the description, and its events, open. */
 void bide__poll_close(bide_poll *p) {
   assert(p->fd >= 0);
   bide__poll_want(p, 0);
-  epoll_ctl(p->net->set, EPOLL_CTL_DEL, p->fd, NULL);
+  bide__kernel_remove(p);
   close(p->fd);
   p->fd = -1;
   later(p, &p->net->closed_polls);
+}
+
+/* The last one frees the net. */
+static void on_handle_closed(uv_handle_t *handle) {
+  bide_net *net = handle->data;
+  net->host->closing_handles--;
+  if (!--net->closing) bide__free(net->host, net, sizeof *net);
+}
+
+void bide__net_close_handle(bide_net *net, uv_handle_t *handle) {
+  net->closing++;
+  net->host->closing_handles++;
+  uv_close(handle, on_handle_closed);
 }
 
 int bide__polls_open(bide_net *net) {
@@ -150,24 +133,11 @@ int bide__polls_open(bide_net *net) {
   net->open.next = net->open.prev = &net->open;
   net->again.next = net->again.prev = &net->again;
   net->closed_polls.next = net->closed_polls.prev = &net->closed_polls;
-  net->set = epoll_create1(EPOLL_CLOEXEC);
-  if (net->set < 0) return uv_translate_sys_error(errno);
-  int status = uv_poll_init(loop, &net->handle, net->set);
-  if (status) {
-    close(net->set);
-    return status;
-  }
   uv_idle_init(loop, &net->idle);
-  net->handle.data = net->idle.data = net;
-  uv_poll_start(&net->handle, UV_READABLE, on_set);
-  uv_unref((uv_handle_t *)&net->handle);
-  return 0;
-}
-
-static void on_handle_closed(uv_handle_t *handle) {
-  bide_net *net = handle->data;
-  net->host->closing_handles--;
-  if (++net->handles_closed == 2) bide__free(net->host, net, sizeof *net);
+  net->idle.data = net;
+  int status = bide__kernel_open(net);
+  if (status) bide__net_close_handle(net, (uv_handle_t *)&net->idle);
+  return status;
 }
 
 void bide__polls_close(bide_net *net) {
@@ -182,10 +152,6 @@ void bide__polls_close(bide_net *net) {
     take(&closed, &net->closed_polls);
     tell_closed(&closed);
   }
-  net->host->closing_handles += 2;
-  uv_close((uv_handle_t *)&net->handle, on_handle_closed);
-  uv_close((uv_handle_t *)&net->idle, on_handle_closed);
-  close(net->set);
+  bide__kernel_close(net);
+  bide__net_close_handle(net, (uv_handle_t *)&net->idle);
 }
-
-#endif

@@ -21,13 +21,14 @@ typedef struct bide_poll {
   uint8_t kind;   /* whose: BIDE_POLL_… */
   uint8_t wanted; /* UV_READABLE, UV_WRITABLE */
   uint8_t ready;  /* the same */
-  uint8_t flags;  /* what the kernel was asked for, and poll.c's */
-#ifndef __linux__
-  uv_poll_t handle;
+  uint8_t flags;  /* below */
+#if !defined(__linux__) || defined(BIDE_POLL_UV)
+  struct watch *watch; /* poll_uv.c's */
 #endif
 } bide_poll;
 
-enum { BIDE_POLL_ENDED = 0x40 }; /* in flags: end of stream or an error */
+/* In flags: what the kernel was asked for; end of stream or an error; keeps no loop alive. */
+enum { BIDE_POLL_WATCHED = 3, BIDE_POLL_ENDED = 0x40, BIDE_POLL_WEAK = 0x80 };
 enum { BIDE_POLL_STREAM, BIDE_POLL_LISTENER, BIDE_POLL_DATAGRAM };
 
 /* What each kind does; constant tables. None may be NULL. */
@@ -57,6 +58,7 @@ void bide__poll_close(bide_poll *p);
 /* Does a wanted event keep the loop alive? At first it does. */
 void bide__poll_ref(bide_poll *p, int on);
 
+/* On failure the net is freed, from the loop. */
 int bide__polls_open(bide_net *net);
 /* Tells every kind's on_teardown, then every on_closed, then closes the handles. */
 void bide__polls_close(bide_net *net);
