@@ -314,6 +314,11 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
   bide__join_free(j);
   if (status < 0) return bide__raise_status(L, h, status, "any");
   if (first) {
+    for (i = 1; i <= n; i++) { /* any is there to bear with failures: they have been received */
+      lua_rawgeti(L, ITEMS, (lua_Integer)i);
+      if (bide__tofuture(L, h, -1)->state == BIDE_FAILED) bide__fut_seen(L, h, -1);
+      lua_pop(L, 1);
+    }
     lua_rawgeti(L, ITEMS, (lua_Integer)first);
     return bide__push_results(L, h, lua_gettop(L));
   }
