@@ -81,8 +81,8 @@ int bide__refuse(lua_State *L, bide_host *h);
  * UV_ECANCELED is the task's own cancellation, BIDE_EDEADLK a deadlock, others as they are. */
 int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op);
 
-/* The stack that waited is gone, so the continuation of the running task's wait will never run: lets
- * the operation free what that would have freed. */
+/* The stack that waited is gone, so the continuation of the running task's wait will never run:
+ * lets the operation free what that would have freed. */
 void bide__wait_dropped(bide_task *t);
 
 /* The private mark of a waiting thread: on top of its stack while it waits. */
