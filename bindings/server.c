@@ -118,10 +118,7 @@ static void on_handler_ended(bide_link *link) {
   bide_handled *d = bide_container(link, bide_handled, link);
   bide_host *h = d->server->host;
   int state = d->task->fut.state;
-  if (state == BIDE_FAILED && !d->task->fut.native && h->failures_last) {
-    h->failures_last->daemon = 1; /* it is the one made last */
-    h->report_now = 1;
-  }
+  if (state == BIDE_FAILED && !d->task->fut.native) bide__failure_now(h);
   d->task_ended = 1;
   if (d->stream) bide__stream_close(d->stream, state != BIDE_CANCELLED);
   hold_ended(d);

@@ -24,75 +24,133 @@ static void link_out(bide_failure *f) {
   f->next = f->prev = NULL;
 }
 
+/* Sets t[slot] to the value on top of the stack (popped), t being the table of that registry key.
+ */
+static void set_at(lua_State *L, int ref, uint32_t slot) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+}
+
+/* Pushes a witness whose failure has no slot yet: its finalizer would free it. */
+static bide_failure *new_witness(lua_State *L, bide_host *h) {
+  bide_witness *w = lua_newuserdatauv(L, sizeof *w, 3);
+  w->failure = NULL;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_failure_ref);
+  lua_setmetatable(L, -2);
+  w->failure = bide__alloc(h, sizeof *w->failure);
+  if (!w->failure) luaL_error(L, "not enough memory");
+  memset(w->failure, 0, sizeof *w->failure);
+  w->failure->host = h;
+  w->failure->serial = w->serial = ++h->failure_serial;
+  link_in(h, w->failure);
+  return w->failure;
+}
+
+/* Puts the failure of the witness on top into the tables; error and traceback below it. May raise.
+ */
+static uint32_t record(lua_State *L, bide_host *h) {
+  int witness = lua_gettop(L);
+  uint32_t slot = bide__slot_peek(h, &h->failure_slots);
+  if (slot == 0) luaL_error(L, "not enough memory");
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, witness - 2);
+  lua_rawseti(L, -2, 1);
+  lua_pushvalue(L, witness - 1);
+  lua_rawseti(L, -2, 2);
+  set_at(L, h->failures_ref, slot);
+  lua_pushvalue(L, witness);
+  set_at(L, h->witnesses_ref, slot);
+  lua_pushboolean(L, 0);
+  set_at(L, h->lost_ref, slot);
+  return slot;
+}
+
 void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_runner *run,
                         const bide_task *t) {
-  int top = lua_gettop(L); /* error, traceback */
-  bide_failure *f = lua_newuserdatauv(L, sizeof *f, 3);
-  memset(f, 0, sizeof *f);
-  f->host = h;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->failures_ref);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->lost_ref);
-  f->slot = bide__slot_peek(h, &h->failure_slots);
-  if (f->slot == 0) luaL_error(L, "not enough memory");
-  lua_pushvalue(L, top + 1);
-  lua_rawseti(L, -3, f->slot);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, f->slot);
-  lua_pop(L, 2);
+  int top = lua_gettop(L), witness = top + 1; /* error, traceback, witness */
+  bide_failure *f;
+  uint32_t slot;
+  luaL_checkstack(L, 12, NULL);
+  f = new_witness(L, h);
+  slot = record(L, h);
   if (lua_isstring(L, top)) {
     bide__details(L, h, top - 1, 1);
     lua_pushvalue(L, top);
     lua_setfield(L, -2, "traceback");
     lua_pop(L, 1);
   }
-  lua_pushvalue(L, top - 1);
-  lua_setiuservalue(L, top + 1, 1);
-  lua_pushvalue(L, top);
-  lua_setiuservalue(L, top + 1, 2);
-  lua_pushvalue(L, owner);
-  lua_setiuservalue(L, top + 1, 3);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_failure_ref);
-  lua_setmetatable(L, top + 1);
   /* from here on nothing raises */
   bide__slot_take(&h->failure_slots);
+  f->slot = slot;
   f->run = run;
   f->daemon = t && (t->fut.flags & BIDE_TF_DAEMON);
   if (f->daemon) h->report_now = 1;
-  link_in(h, f);
+  lua_pushvalue(L, owner);
+  lua_setiuservalue(L, witness, 3);
+  lua_pushvalue(L, top);
+  lua_setiuservalue(L, witness, 2);
+  lua_pushvalue(L, top - 1);
+  lua_setiuservalue(L, witness, 1);
   lua_replace(L, top - 1);
   lua_settop(L, top - 1);
 }
 
 static void release(lua_State *L, bide_failure *f) {
   bide_host *h = f->host;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->failures_ref);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, f->slot);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->lost_ref);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, f->slot);
-  lua_pop(L, 2);
+  if (f->slot) {
+    lua_pushboolean(L, 0);
+    set_at(L, h->failures_ref, f->slot);
+    lua_pushboolean(L, 0);
+    set_at(L, h->witnesses_ref, f->slot);
+    lua_pushboolean(L, 0);
+    set_at(L, h->lost_ref, f->slot);
+    bide__slot_give(&h->failure_slots, f->slot);
+  }
   if (f->lost) h->lost--;
   link_out(f);
-  bide__slot_give(&h->failure_slots, f->slot);
-  f->slot = 0;
+  bide__free(h, f, sizeof *f);
 }
 
-void bide__failure_seen(lua_State *L, bide_failure *f) {
-  if (f->slot) release(L, f);
+void bide__failure_seen(lua_State *L, bide_witness *w) {
+  if (w->failure) release(L, w->failure);
+  w->failure = NULL;
 }
 
-/* The future is gone, so nobody can take the error any more. */
+/* The future is gone, so nobody can take the error any more. The failure may have been reported and
+ * freed between the collector's decision and this call: look for it before touching it. */
 static int l_gc(lua_State *L) {
-  bide_failure *f = lua_touserdata(L, 1);
-  if (!f->slot || f->lost) return 0;
-  if (f->host->dead) return 0;
+  bide_host *h = bide__host_of(L);
+  bide_witness *w = lua_touserdata(L, 1);
+  bide_failure *f;
+  if (!w->failure || h->dead) return 0;
+  for (f = h->failures_last; f; f = f->prev)
+    if (f == w->failure && f->serial == w->serial) break;
+  if (!f || f->lost) return 0;
+  if (f->slot == 0) {
+    bide__failure_seen(L, w);
+    return 0;
+  }
   f->lost = 1;
-  f->host->lost++;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, f->host->lost_ref);
+  h->lost++;
   lua_pushvalue(L, 1);
-  lua_rawseti(L, -2, f->slot);
+  set_at(L, h->lost_ref, f->slot);
   return 0;
+}
+
+void bide__failure_now(bide_host *h) {
+  if (!h->failures_last || !h->failures_last->slot) return;
+  h->failures_last->daemon = 1;
+  h->report_now = 1;
+}
+
+void bide__failures_fini(bide_host *h) {
+  while (h->failures) {
+    bide_failure *f = h->failures;
+    link_out(f);
+    bide__free(h, f, sizeof *f);
+  }
 }
 
 /* ---- reports ---- */
@@ -109,86 +167,71 @@ static int default_report(lua_State *L) { /* err, task or future, traceback */
   return 0;
 }
 
-/* The handler of on_unhandled gets (err, task, traceback). */
-static void report(lua_State *L, bide_host *h, int failure) {
-  bide_failure *f = lua_touserdata(L, failure);
-  int top = lua_gettop(L), custom = h->unhandled_ref != LUA_NOREF;
-  if (custom) lua_rawgeti(L, LUA_REGISTRYINDEX, h->unhandled_ref);
+/* Pushes error, task or future (nil when its finalizer was given up) and traceback. Never raises.
+ */
+static void push_report(lua_State *L, bide_host *h, const bide_failure *f) {
+  bide_witness *w;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->failures_ref);
+  lua_rawgeti(L, -1, f->slot);
+  lua_rawgeti(L, -1, 1);
+  lua_insert(L, -3);
+  lua_rawgeti(L, -1, 2);
+  lua_insert(L, -3);
+  lua_pop(L, 2); /* error, traceback */
+  lua_rawgeti(L, LUA_REGISTRYINDEX, f->lost ? h->lost_ref : h->witnesses_ref);
+  lua_rawgeti(L, -1, f->slot);
+  lua_remove(L, -2);
+  w = lua_touserdata(L, -1);
+  if (w) {
+    w->failure = NULL;
+    lua_getiuservalue(L, -1, 3);
+  } else {
+    lua_pushnil(L);
+  }
+  lua_remove(L, -2);
+  lua_insert(L, -2);
+}
+
+/* Reports `f` and frees it. The handler of on_unhandled gets (err, task, traceback); what it raises
+ * goes to stderr. */
+static void report(lua_State *L, bide_host *h, bide_failure *f) {
+  if (h->unhandled_ref != LUA_NOREF) lua_rawgeti(L, LUA_REGISTRYINDEX, h->unhandled_ref);
   else lua_pushcfunction(L, default_report);
-  lua_getiuservalue(L, failure, 1);
-  lua_getiuservalue(L, failure, 3);
-  lua_getiuservalue(L, failure, 2);
+  push_report(L, h, f);
   release(L, f);
   h->unhandled++;
-  lua_call(L, 3, 0);
-  lua_settop(L, top);
-}
-
-static int report_pushed(lua_State *L) {
-  report(L, bide__host_of(L), 1);
-  return 0;
-}
-
-/* Reports the failure on top of the stack; what its handler raises goes to stderr. */
-static void report_protected(lua_State *L, bide_host *h) {
-  bide_failure *f = lua_touserdata(L, -1);
-  lua_pushcfunction(L, report_pushed);
-  lua_insert(L, -2);
-  lua_pushvalue(L, -1);
-  lua_insert(L, -3); /* failure, function, failure */
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
     const char *msg = lua_tostring(L, -1);
     char text[300];
     snprintf(text, sizeof text, "bide: error while reporting an unhandled error: %s",
              msg ? msg : "?");
     bide__report(h, text);
     lua_pop(L, 1);
-    if (f->slot) {
-      release(L, f);
-      h->unhandled++;
-    }
   }
-  lua_pop(L, 1);
 }
 
 static bide_failure *next_to_report(bide_host *h, const bide_runner *run) {
   bide_failure *f;
   for (f = h->failures; f; f = f->next)
-    if (f->lost || f->daemon || (run && (f->run == run || !f->run))) return f;
+    if (f->slot && (f->lost || f->daemon || (run && (f->run == run || !f->run)))) return f;
   return NULL;
-}
-
-/* Between the collector's clearing of the weak table and the finalizer a failure is in neither: a
- * full collection ends that. */
-static int push_failure(lua_State *L, bide_host *h, const bide_failure *f) {
-  int tries;
-  for (tries = 0; tries < 2; tries++) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, f->lost ? h->lost_ref : h->failures_ref);
-    lua_rawgeti(L, -1, f->slot);
-    lua_remove(L, -2);
-    if (lua_touserdata(L, -1) == f) return 1;
-    lua_pop(L, 1);
-    lua_gc(L, LUA_GCCOLLECT, 0);
-  }
-  return 0;
 }
 
 void bide__report_lost(bide_host *h, const bide_runner *run) {
   lua_State *L = h->from;
   bide_failure *f;
   if (h->native_lost) {
-    char text[100];
-    snprintf(text, sizeof text, "bide: %u task%s failed for lack of memory or stack, unawaited",
-             (unsigned)h->native_lost, h->native_lost == 1 ? "" : "s");
+    char text[160];
+    snprintf(
+        text, sizeof text,
+        "bide: %u task%s failed unawaited: no memory, no stack, or foreign code closed the thread",
+        (unsigned)h->native_lost, h->native_lost == 1 ? "" : "s");
     bide__report(h, text);
     h->unhandled += (int)h->native_lost;
     h->native_lost = 0;
   }
   h->report_now = 0;
-  while ((f = next_to_report(h, run)) != NULL) {
-    if (!push_failure(L, h, f)) return;
-    report_protected(L, h);
-  }
+  while ((f = next_to_report(h, run)) != NULL) report(L, h, f);
 }
 
 void bide__failure_open(lua_State *L, bide_host *h) {
@@ -197,6 +240,8 @@ void bide__failure_open(lua_State *L, bide_host *h) {
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
+  h->witnesses_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_newtable(L);
   h->failures_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_newtable(L);
   h->lost_ref = luaL_ref(L, LUA_REGISTRYINDEX);

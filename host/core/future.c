@@ -137,11 +137,11 @@ void bide__push_error(lua_State *L, bide_host *h, int idx) {
   } else if (f->native) {
     push_native(L, f);
   } else {
-    bide_failure *failure;
+    bide_witness *witness;
     lua_getiuservalue(L, idx, 1);
-    failure = lua_touserdata(L, -1);
-    if (failure && has_mt(L, -1, h->mt_failure)) {
-      bide__failure_seen(L, failure);
+    witness = lua_touserdata(L, -1);
+    if (witness && has_mt(L, -1, h->mt_failure)) {
+      bide__failure_seen(L, witness);
       lua_getiuservalue(L, -1, 1);
       lua_remove(L, -2);
     }
@@ -150,11 +150,11 @@ void bide__push_error(lua_State *L, bide_host *h, int idx) {
 
 void bide__fut_seen(lua_State *L, bide_host *h, int idx) {
   const bide_fut *f = lua_touserdata(L, idx);
-  bide_failure *failure;
+  bide_witness *witness;
   if (f->state != BIDE_FAILED || f->native) return;
   lua_getiuservalue(L, idx, 1);
-  failure = lua_touserdata(L, -1);
-  if (failure && has_mt(L, -1, h->mt_failure)) bide__failure_seen(L, failure);
+  witness = lua_touserdata(L, -1);
+  if (witness && has_mt(L, -1, h->mt_failure)) bide__failure_seen(L, witness);
   lua_pop(L, 1);
 }
 

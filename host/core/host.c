@@ -228,10 +228,20 @@ static void close_loop(bide_host *h) {
   bide__free(h, h->loop, sizeof *h->loop);
 }
 
-void bide__host_close(bide_host *h) {
-  if (h->closed) return;
-  h->closed = 1;
-  if (!h->loop) return;
+static void free_memory(bide_host *h) {
+  bide__heap_fini(h, &h->timers);
+  bide__heap_fini(h, &h->alarms);
+  bide__heap_fini(h, &h->deadlines);
+  bide__thread_pool_fini(h);
+  slots_fini(h, &h->slots);
+  bide__failures_fini(h);
+  slots_fini(h, &h->failure_slots);
+  bide__sites_fini(h);
+  bide__free(h, h->deadlock, h->deadlock_size);
+  bide__free(h, h->read_buffer, BIDE_READ_BUFFER);
+}
+
+static void close_parts(bide_host *h) {
   lua_checkstack(h->main, LUA_MINSTACK * 2);
   h->from = h->main;
   if (h->opened && !h->in_loop) end_tasks(h);
@@ -240,14 +250,12 @@ void bide__host_close(bide_host *h) {
   close_tenants(h);
   /* In lua_close inside a task (os.exit) the loop is in use further up, where nobody returns to. */
   if (!h->in_loop) close_loop(h);
+}
+
+void bide__host_close(bide_host *h) {
+  if (h->closed) return;
+  h->closed = 1;
+  if (h->loop) close_parts(h); /* else it was never opened whole */
   h->dead = 1;
-  bide__heap_fini(h, &h->timers);
-  bide__heap_fini(h, &h->alarms);
-  bide__heap_fini(h, &h->deadlines);
-  bide__thread_pool_fini(h);
-  slots_fini(h, &h->slots);
-  slots_fini(h, &h->failure_slots);
-  bide__sites_fini(h);
-  bide__free(h, h->deadlock, h->deadlock_size);
-  bide__free(h, h->read_buffer, BIDE_READ_BUFFER);
+  free_memory(h);
 }

@@ -150,19 +150,19 @@ void bide__hsreq_refuse(bide_hsreq *r) {
 static bool failed_by_client(bide_hsreq *r) {
   bide_host *h = r->server->http->host;
   lua_State *L = h->from;
-  bide_failure *f = NULL;
+  bide_witness *w = NULL;
   bool same = false;
   if (!r->fault || r->task->fut.native) return false;
   bide__push_task(L, h, r->task);
   lua_getiuservalue(L, -1, 1);
   if (lua_isuserdata(L, -1)) {
-    f = lua_touserdata(L, -1);
+    w = lua_touserdata(L, -1);
     lua_getiuservalue(L, -1, 1);
     same = lua_topointer(L, -1) == r->fault;
     lua_pop(L, 1);
   }
   lua_pop(L, 2);
-  if (same) bide__failure_seen(L, f);
+  if (same) bide__failure_seen(L, w);
   return same;
 }
 
@@ -170,10 +170,7 @@ static bool failed_by_client(bide_hsreq *r) {
 static int report_failure(bide_hsreq *r) {
   bide_host *h = r->server->http->host;
   if (failed_by_client(r)) return r->fault_status;
-  if (!r->task->fut.native && h->failures_last) {
-    h->failures_last->daemon = 1; /* it is the one made last */
-    h->report_now = 1;
-  }
+  if (!r->task->fut.native) bide__failure_now(h);
   return 500;
 }
 
