@@ -78,8 +78,8 @@ static int wait_on(lua_State *L, lua_KContext ctx, lua_KFunction k) {
   return lua_yieldk(L, 1, ctx, k);
 }
 
-/* The task goes on: so does `co`, unless foreign code (a stock coroutine.close) has dropped its stack
- * and with it the continuation. The scope was kept as the context of the continuation. */
+/* The task goes on: so does `co`, unless foreign code (a stock coroutine.close) has dropped its
+ * stack and with it the continuation. The scope was kept as the context of the continuation. */
 static int go_on(lua_State *L, bide_host *h, lua_State *co, lua_KContext ctx) {
   if (lua_status(co) == LUA_YIELD && bide__is_waiting(co)) {
     lua_pop(co, 1);
