@@ -101,7 +101,7 @@ LIB_A := $(BUILD)/lib/libbide.a
 LIB_SO := $(BUILD)/lib/libbide.so
 LIB_REAL := $(LIB_SO).$(VERSION)
 CORE_SO := $(if $(wildcard bindings/module.c),$(BUILD)/lua/bide/core.so)
-TLS_SO := $(if $(TLS_SRC),$(BUILD)/lua/bide/tls.so)
+TLS_SO := $(if $(TLS_SRC),$(BUILD)/lua/bide/openssl.so)
 LUA_COPIES := $(patsubst lua/%,$(BUILD)/lua/%,$(LUA_SRC))
 C_TESTS := $(patsubst spec/c/%.c,$(BUILD)/spec/c/%,$(C_TEST_SRC))
 FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
@@ -189,7 +189,7 @@ $(BUILD)/lua/bide/core.so: $(CORE_OBJ) bindings/bide.map
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=bindings/bide.map -o $@ $(CORE_OBJ) \
 	  -Wl,--as-needed $(UV_LIBS) $(Z_LIBS) $(SYSTEM_LIBS)
 
-$(BUILD)/lua/bide/tls.so: $(TLS_OBJ) bindings/bide.map
+$(BUILD)/lua/bide/openssl.so: $(TLS_OBJ) bindings/bide.map
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=bindings/bide.map -o $@ $(TLS_OBJ) \
 	  -Wl,--as-needed $(SSL_LIBS) $(SYSTEM_LIBS)

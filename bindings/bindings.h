@@ -28,6 +28,7 @@ void bide__open_unix(lua_State *L, int host);
 void bide__open_dns(lua_State *L, int host);
 void bide__open_http(lua_State *L, int host);
 void bide__open_udp(lua_State *L, int host);
+void bide__open_tls(lua_State *L, int host);
 
 /* These add to the table of the module on top of the stack; `host` is the index of the host. */
 void bide__open_tasks(lua_State *L, int host);     /* spawn, await, sleep, …; tasks, futures */

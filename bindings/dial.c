@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { HOST = 1, PORT = 2, NODELAY, KEEPALIVE, STREAM, OP };
+enum { HOST = 1, PORT = 2, EXTRA, NODELAY, KEEPALIVE, STREAM, OP };
 
 /* The operation is held by a userdata on the stack as well, so that an error in between frees it.
  */
 typedef struct dialing {
   bide_connect *op; /* owned */
+  int (*then)(lua_State *L, bide_host *h, bide_stream *s);
 } dialing;
 
 static const char dialing_key = 0;
@@ -140,6 +141,13 @@ static int k_dial(lua_State *L, bide_host *h, bide_wait *w) {
   bide__stream_adopt(s, c);
   if (!lua_toboolean(L, NODELAY)) bide__conn_nodelay(c, 0);
   if (lua_tointeger(L, KEEPALIVE)) bide__conn_keepalive(c, (unsigned)lua_tointeger(L, KEEPALIVE));
+  if (d->then) {
+    int (*then)(lua_State *, bide_host *, bide_stream *) = d->then;
+    lua_settop(L, STREAM);
+    lua_replace(L, EXTRA + 1);
+    lua_settop(L, EXTRA + 1);
+    return then(L, h, s);
+  }
   lua_settop(L, STREAM);
   return 1;
 }
@@ -158,13 +166,13 @@ static void new_metatable(lua_State *L) {
 static int dial(lua_State *L, bide_host *h, const bide_dial *d, int is_unix) {
   size_t len;
   bide_task *t = h->current;
-  lua_settop(L, is_unix ? HOST : PORT);
-  lua_settop(L, PORT);
+  lua_settop(L, d->then ? EXTRA : is_unix ? HOST : PORT);
+  lua_settop(L, EXTRA);
   lua_pushboolean(L, d->nodelay);
   lua_pushinteger(L, d->keepalive);
   bide__stream_push(L);
   dialing *holder = lua_newuserdatauv(L, sizeof *holder, 0);
-  holder->op = NULL;
+  *holder = (dialing){NULL, d->then};
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &dialing_key) == LUA_TNIL) new_metatable(L);
   lua_setmetatable(L, -2);
   const char *host = lua_tolstring(L, HOST, &len);

@@ -12,6 +12,9 @@ typedef struct bide_dial {
   bide_addr local;
   int nodelay;        /* 1 unless switched off */
   unsigned keepalive; /* seconds, 0: off */
+  /* What comes after connecting, instead of returning the stream: with host, port, the value that
+   * was at 3 when dialing began, and the stream, at 1 to 4. NULL: nothing. */
+  int (*then)(lua_State *L, bide_host *h, bide_stream *s);
 } bide_dial;
 
 #define BIDE_DIAL_OPTIONS "timeout", "family", "local_address", "nodelay", "keepalive"

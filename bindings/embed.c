@@ -84,6 +84,7 @@ static int open_host(lua_State *L) {
   h->report_ud = o->report_ud;
   h->own_state = 1;
   luaL_requiref(L, "bide.core", luaopen_bide_core, 0);
+  bide__preload_tls(L);
   if (!o->no_libs) bide__preload(L);
   bide__replace_stock(L);
   if (bide__post_open(h) != 0) return luaL_error(L, "cannot make the host's wake-up handle");

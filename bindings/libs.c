@@ -10,8 +10,13 @@ typedef struct lib {
 } lib;
 
 static const lib libs[] = {
-    {"tcp", bide__open_tcp, 0},   {"unix", bide__open_unix, 0}, {"dns", bide__open_dns, 0},
-    {"http", bide__open_http, 1}, {"udp", bide__open_udp, 0},   {NULL, NULL, 0},
+    {"tcp", bide__open_tcp, 0},
+    {"unix", bide__open_unix, 0},
+    {"dns", bide__open_dns, 0},
+    {"http", bide__open_http, 1},
+    {"udp", bide__open_udp, 0},
+    {"tls", bide__open_tls, 0},
+    {NULL, NULL, 0},
 };
 
 void bide__open_libs(lua_State *L, int host) {

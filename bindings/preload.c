@@ -4,10 +4,10 @@
  * One closure per Lua file, with the file's index as upvalue; the text is compiled when it is
  * first required. Owns nothing. */
 #include "preload.h"
+#include "bindings.h"
+#include "tls.h"
 
 #include <lauxlib.h>
-
-int luaopen_bide_core(lua_State *L);
 
 /* loader(name, ":preload:"): compiles the file named by the upvalue and runs it. */
 static int l_load_file(lua_State *L) {
@@ -16,6 +16,13 @@ static int l_load_file(lua_State *L) {
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, 1);
   return 1;
+}
+
+void bide__preload_tls(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_bide_openssl);
+  lua_setfield(L, -2, "bide.openssl");
+  lua_pop(L, 1);
 }
 
 void bide__preload(lua_State *L) {

@@ -20,6 +20,8 @@ typedef struct bide__lua_file {
 /* Ends with an entry whose `module` is NULL. */
 extern const bide__lua_file bide__lua_files[];
 
+/* The one for the part that uses OpenSSL alone, which is found without the package library. */
+void bide__preload_tls(lua_State *L);
 /* Puts a loader for each compiled-in module, Lua and C, into package.preload. Needs the package
  * library open and may raise (memory): call it protected. Leaves the stack as it was. */
 void bide__preload(lua_State *L);

@@ -26,6 +26,8 @@ void bide__server_options(lua_State *L, int idx, bide_listen_options *o, int *is
  * failure pushes nothing and returns the negative code; may raise (memory, no run). */
 int bide__server_start(lua_State *L, bide_host *h, const bide_server_kind *kind, const void *where,
                        const bide_listen_options *o, int is_daemon, int handler);
+/* listen(host, port, handler, opts) of bide.tcp, and of bide.tls when `secure`. */
+int bide__listen_tcp(lua_State *L, int secure);
 void bide__open_servers(lua_State *L, int host);
 
 #endif

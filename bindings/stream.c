@@ -3,7 +3,7 @@
  *
  * Invariant: s->conn is open, or NULL and nobody waits. Whoever waits does so with the wait of its
  * own task (task->own), whose data (io.h) is the stream; closing clears both ends. */
-#include "stream.h"
+#include "secure.h"
 #include "core/error.h"
 
 #include <stddef.h>
@@ -84,7 +84,9 @@ int bide__stream_fail(lua_State *L, bide_host *h, const bide_stream *s, int stat
   if (status == UV_ECANCELED || status == BIDE_EDEADLK) return bide__raise_status(L, h, status, op);
   if (!s->conn) return bide__error(L, h, "EBADF", op, "the stream is closed");
   bide__stream_text(s, text, sizeof text);
-  bide__error_push_status(L, h, status, op, text);
+  if (status == BIDE_ETLS && bide__conn_is_tls(s->conn))
+    bide__tls_error_push(L, h, s->conn->ops->tls->failure(s->conn), op, text);
+  else bide__error_push_status(L, h, status, op, text);
   if (peer) {
     lua_pushstring(L, bide__addr_text(peer, text, sizeof text));
     lua_setfield(L, -2, "host");
@@ -306,6 +308,7 @@ void bide__open_streams(lua_State *L, int host) {
   set_functions(L, host, mt, methods);
   set_functions(L, host, mt, bide__stream_readers);
   set_functions(L, host, mt, bide__stream_writers);
+  set_functions(L, host, mt, bide__stream_security);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "bide.stream"); /* where argument errors find the methods' names */

@@ -71,6 +71,7 @@ const char *bide__code_name(int status) {
     UV_ERRNO_MAP(NAME)
 #undef NAME
   case BIDE_EDEADLK: return "EDEADLK";
+  case BIDE_ETLS: return "ETLS";
   default: return "UNKNOWN";
   }
 }
@@ -82,6 +83,7 @@ const char *bide__code_text(int status) {
     UV_ERRNO_MAP(TEXT)
 #undef TEXT
   case BIDE_EDEADLK: return "deadlock";
+  case BIDE_ETLS: return "TLS failed";
   default: return "unknown error";
   }
 }

@@ -74,6 +74,8 @@ struct bide_write {
                                             * user's again. From the loop or out of a close */
 };
 
+struct bide_tls_module;
+
 /* A transport. None of these may call back into the user; events come later, from the loop. */
 struct bide_conn_ops {
   const char *name; /* "tcp", "unix", "tls" */
@@ -98,6 +100,8 @@ struct bide_conn_ops {
   void (*ref)(bide_conn *c, int on);
   /* Is it open, with nothing to read? For a pool, before reuse. */
   int (*quiet)(bide_conn *c);
+  /* Set: it is TLS (secure.h), whose end is a message, which an orderly close sends. */
+  const struct bide_tls_module *tls;
 };
 
 /* --- for users --- */

@@ -52,7 +52,7 @@ void bide__conn_close_gently(bide_conn *c, int drain) {
   bide__conn_read_stop(c);
   bide__conn_unwant(c, UV_READABLE | UV_WRITABLE);
   if (bide__conn_is_closing(c)) return;
-  if (c->last || drain) g = bide__alloc(c->host, sizeof *g);
+  if (c->last || drain || c->ops->tls) g = bide__alloc(c->host, sizeof *g);
   if (!g || c->error) goto now;
   *g = (bide_linger){.conn = c, .cbs = c->cbs, .user = c->user, .drain = drain};
   if (bide__alarm_start(c->host, &g->alarm, BIDE_LINGER, on_alarm)) goto now;

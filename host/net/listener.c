@@ -27,7 +27,8 @@ struct bide_listener {
   bide_alarm resume;
   void (*on_conn)(bide_listener *l, bide_conn *c);
   void *user;
-  double pause; /* 0: no shortage */
+  bide_listen_layer *layer; /* owned; NULL: none */
+  double pause;             /* 0: no shortage */
   uint32_t open, max;
   unsigned char listening, handle_open, given_up;
   size_t path_len; /* of a unix socket's file, 0: none */
@@ -37,7 +38,9 @@ struct bide_listener {
 };
 
 static void maybe_free(bide_listener *l) {
-  if (l->given_up && !l->handle_open && !l->open) bide__free(l->host, l, sizeof *l);
+  if (!l->given_up || l->handle_open || l->open) return;
+  if (l->layer) l->layer->free(l->layer);
+  bide__free(l->host, l, sizeof *l);
 }
 
 /* Accepts only below the limit and outside a pause. */
@@ -99,7 +102,8 @@ static void on_events(bide_poll *p, int events) {
     if (status) continue; /* the peer has gone again */
     l->pause = 0;
     l->open++;
-    l->on_conn(l, c);
+    if (l->layer) l->layer->accept(l->layer, l, c);
+    else l->on_conn(l, c);
   }
   update(l);
 }
@@ -119,8 +123,10 @@ static const bide_poll_ops poll_ops = {on_events, on_closed, on_teardown};
 static bide_listener *new_listener(bide_host *h, const bide_listen_options *o,
                                    void (*on_conn)(bide_listener *, bide_conn *), void *user) {
   bide_listener *l = bide__net(h) ? bide__alloc(h, sizeof *l) : NULL;
+  bide_listen_layer *layer = o ? o->layer : NULL;
+  if (!l && layer) layer->free(layer);
   if (!l) return NULL;
-  *l = (bide_listener){.host = h, .on_conn = on_conn, .user = user};
+  *l = (bide_listener){.host = h, .on_conn = on_conn, .user = user, .layer = layer};
   l->max = o ? o->max : 0;
   return l;
 }
@@ -233,6 +239,10 @@ int bide__listener_address(const bide_listener *l, bide_addr *out) {
   return getsockname(l->poll.fd, &out->sa, &len) ? uv_translate_sys_error(errno) : 0;
 }
 
+void bide__listener_deliver(bide_listener *l, bide_conn *c) {
+  l->on_conn(l, c);
+}
+
 void bide__listener_release(bide_listener *l) {
   l->open--;
   update(l);
@@ -249,6 +259,7 @@ void bide__listener_close(bide_listener *l) {
   if (!l->listening) return;
   l->listening = 0;
   bide__poll_close(&l->poll);
+  if (l->layer) l->layer->close(l->layer);
 }
 
 void bide__listener_free(bide_listener *l) {

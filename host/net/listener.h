@@ -10,13 +10,25 @@
 #include "conn.h"
 
 typedef struct bide_listener bide_listener;
+typedef struct bide_listen_layer bide_listen_layer;
+
+/* What a new connection goes through before on_conn hears of it (TLS). The listener's own: given
+ * with its options, freed with it, also when listening fails. None of it runs Lua. */
+struct bide_listen_layer {
+  /* Ends in bide__listener_deliver, or in closing c and bide__listener_release. */
+  void (*accept)(bide_listen_layer *y, bide_listener *l, bide_conn *c);
+  /* The listener was closed: what is under way is to be given up. */
+  void (*close)(bide_listen_layer *y);
+  void (*free)(bide_listen_layer *y);
+};
 
 typedef struct bide_listen_options {
-  int backlog;    /* 0: 511 */
-  uint32_t max;   /* connections open at once; 0: no limit */
-  int reuse_port; /* several listeners on one port, the kernel spreads connections */
-  int v6only;     /* an IPv6 listener takes IPv4 as well unless this is set */
-  int mode;       /* unix: permissions of the socket file; 0: as umask says */
+  int backlog;              /* 0: 511 */
+  uint32_t max;             /* connections open at once; 0: no limit */
+  int reuse_port;           /* several listeners on one port, the kernel spreads connections */
+  int v6only;               /* an IPv6 listener takes IPv4 as well unless this is set */
+  int mode;                 /* unix: permissions of the socket file; 0: as umask says */
+  bide_listen_layer *layer; /* taken over; NULL: none */
 } bide_listen_options;
 
 /* Listens on `addr` (port 0: any). `on_conn` gets a new connection that it must use and close or
@@ -30,6 +42,8 @@ int bide__listen_unix(bide_host *h, const char *path, size_t len, const bide_lis
                       bide_listener **out);
 void *bide__listener_user(const bide_listener *l);
 int bide__listener_address(const bide_listener *l, bide_addr *out);
+/* For layers: hands a connection on that is ready. */
+void bide__listener_deliver(bide_listener *l, bide_conn *c);
 /* One accepted connection is over: to be called once per on_conn, also after the close. */
 void bide__listener_release(bide_listener *l);
 /* Connections handed out and not yet released. */

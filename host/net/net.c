@@ -6,6 +6,7 @@
 #include "net.h"
 #include "poll.h"
 #include "resolver.h"
+#include "secure.h"
 #include "core/error.h"
 
 void bide__net_link(bide_netlink *ring, bide_netlink *l) {
@@ -32,6 +33,7 @@ static void close_net(bide_tenant *tenant) {
     bide__net_unlink(&item->link);
     item->close(item);
   }
+  bide__tls_close(net);
   bide__polls_close(net); /* frees it, in the end */
 }
 
