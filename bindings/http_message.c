@@ -214,7 +214,6 @@ void bide__each_header(lua_State *L, bide_httplib *lib, int idx, const char *wha
     each_of_message(hs->head, put, arg);
     return;
   }
-  luaL_checkstack(L, 8, what);
   idx = lua_absindex(L, idx);
   lua_pushnil(L);
   while (lua_next(L, idx)) {

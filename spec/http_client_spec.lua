@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- bide.http_get and its kin: requests, responses, redirects, streams, sessions.
 local bide = require "bide"
+local process = require "spec.support.process"
 local raw = require "spec.support.http"
 local http = bide.http
 
@@ -16,6 +17,20 @@ local function mirror(opts)
 end
 
 local function body_of(text) return text:match("\n\n(.*)$") end
+
+--- What a script prints that runs in a process of its own, beside this one.
+local function aside(script, argument, before)
+  local dir = process.temporary_directory()
+  local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
+  process.write_file(dir .. "/script.lua", script)
+  os.execute(("(%s LUA_PATH='%s' LUA_CPATH='%s' %s %s/script.lua %s; echo end) >%s/out 2>&1 &")
+    :format(before or "", package.path, package.cpath, process.program, dir, argument, dir))
+  repeat
+    bide.sleep(0.005)
+    local text = process.read_file(dir .. "/out"):match("^(.*)end\n$")
+  until text
+  return process.read_file(dir .. "/out"):match("^(.*)end\n$")
+end
 
 describe("bide.http", function()
   describe("gives a response with", function()
@@ -387,8 +402,32 @@ describe("bide.http", function()
       assert.equal("2", session:post(base).body)
     end)
 
+    it("that do not keep the loop alive while they are idle", function()
+      local base = raw.serve(function() return "x" end)
+      local started = bide.now()
+      assert.matches("deadlock", aside([[
+        local bide = require "bide"
+        print(pcall(bide.run, function()
+          bide.http_get(arg[1])
+          bide.future():await()
+        end))
+      ]], base))
+      assert.is_true(bide.now() - started < 5)
+    end)
+
+    it("no longer than keepalive", function()
+      local ended = bide.future()
+      local base = raw.raw_server(function(stream)
+        raw.read_head(stream)
+        stream:write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        ended:resolve(stream:read())
+      end)
+      local session <close> = http.session { keepalive = 0.01 }
+      session:get(base)
+      assert.is_nil(ended:await())
+    end)
+
     it("when descriptors run out, by waiting for one to come free", function()
-      local process = require "spec.support.process"
       local most, open = 0, 0
       local base = raw.serve(function()
         open = open + 1
@@ -397,22 +436,13 @@ describe("bide.http", function()
         open = open - 1
         return "x"
       end)
-      local dir = process.temporary_directory()
-      local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
-      process.write_file(dir .. "/script.lua", [[
+      local text = aside([[
         local bide, list = require "bide", {}
         bide.run(function()
           for i = 1, 200 do list[i] = function() return bide.http_get(arg[1]).body end end
           print("got " .. #table.concat(bide.gather(list)))
         end)
-      ]])
-      os.execute(("(ulimit -n 24; LUA_PATH='%s' LUA_CPATH='%s' %s %s/script.lua %s) >%s/out 2>&1 &")
-        :format(package.path, package.cpath, process.program, dir, base, dir))
-      local text
-      repeat
-        bide.sleep(0.005)
-        text = process.read_file(dir .. "/out")
-      until text:find("\n", 1, true)
+      ]], base, "ulimit -n 24;")
       assert.equal("got 200\n", text)
       assert.is_true(most > 1 and most < 24)
     end)

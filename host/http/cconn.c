@@ -159,10 +159,6 @@ static void on_limit(bide_alarm *a) {
   bide_hx *hx = hc->hx;
   uint64_t now;
   if (!bide__lazy_due(h, &hc->limit)) return;
-  if (!hx) {
-    bide__hconn_close(hc);
-    return;
-  }
   now = bide__now_ns(h);
   if (now >= hx->total_at) {
     fail(hc, UV_ETIMEDOUT, BIDE_HP_TOTAL);
@@ -255,6 +251,9 @@ void bide__hconn_done(bide_hconn *hc, bool reusable) {
 }
 
 void bide__hconn_rest(bide_hconn *hc) {
+  bide_host *h = hc->conn->host;
   bide__conn_ref(hc->conn, 0);
-  if (bide__lazy_set(hc->conn->host, &hc->limit, hc->keep, on_limit) != 0) bide__hconn_close(hc);
+  bide__lazy_off(&hc->limit);
+  hc->idle_until = bide__deadline_ns(bide__http_now(h), hc->keep);
+  if (bide__hpool_sweep(hc->origin->pool->http) != 0) bide__hconn_close(hc);
 }

@@ -98,6 +98,11 @@ void bide__hpool_unwait(bide_hx *hx);
 void bide__hpool_release(bide_hconn *hc);
 /* One connection (or connect) less: others may go. */
 void bide__hpool_gone(bide_horigin *o);
+/* Sees to it that idle connections are closed in time: one has become idle. 0 or an error. */
+int bide__hpool_sweep(bide_http *http);
+void bide__hpool_sweep_close(bide_http *http);
+/* No exchange is under way any more: nothing of the client's keeps the loop alive. */
+void bide__hpool_quiet(bide_http *http);
 /* Takes an idle connection off its lists. */
 void bide__hpool_take(bide_hconn *hc);
 
@@ -113,6 +118,7 @@ struct bide_hconn {
   bide_h1_head *part; /* owned, with its fields: a head that has come in part */
   bide_hbuf in;       /* … and its bytes */
   double keep;        /* seconds it may be idle */
+  uint64_t idle_until;
   uint32_t served;
   uint8_t informed; /* informational responses so far */
   bool heard;       /* bytes of this response have come */

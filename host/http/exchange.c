@@ -98,6 +98,7 @@ static void rest(bide_hx *hx) {
   hx->origin = NULL;
   o->users--;
   bide__horigin_check(o);
+  if (--hx->http->nactive == 0) bide__hpool_quiet(hx->http);
   bide__hx_unref(hx);
 }
 
@@ -231,6 +232,7 @@ void bide__hx_connect(bide_hx *hx) {
 void bide__hx_begin(bide_hx *hx) {
   hx->active = true;
   hx->origin->users++;
+  hx->http->nactive++;
   hx->refs++;
   bide__hpool_get(hx);
 }

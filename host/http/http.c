@@ -27,6 +27,7 @@ static void on_host_close(bide_tenant *tenant) {
   http->pool = NULL;
   if (http->making) bide__hx_unref(http->making);
   http->making = NULL;
+  bide__hpool_sweep_close(http);
   bide__hserver_free_spares(http);
   bide__hx_free_spares(http);
   bide__tenant_remove(tenant);

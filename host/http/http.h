@@ -33,7 +33,10 @@ struct bide_http {
   bide_hslot *slots;     /* owned */
   uint32_t slots_n, slots_free, slots_used;
   bool closed;
-  bide_hx *making;        /* owned; its response is being made in Lua's memory */
+  bide_hx *making;  /* owned; its response is being made in Lua's memory */
+  uint32_t nactive; /* exchanges under way */
+  uv_timer_t sweep; /* closes connections that were idle for too long; never keeps the loop */
+  bool sweep_open, sweep_on;
   bide_hsreq *spare_reqs; /* owned, through `next` */
   bide_hx *spare_hx;      /* owned, through `next` */
   uint32_t spare_reqs_n, spare_hx_n;

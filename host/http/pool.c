@@ -121,6 +121,66 @@ static void put(bide_hconn *hc) {
   p->newest = hc;
 }
 
+/* ---- the end of idle connections ----
+ *
+ * A timer of the loop's own, which does not keep the loop alive as an alarm would. It runs while
+ * there are idle connections, once a second. */
+
+enum { SWEEP_MS = 1000 };
+
+static void on_sweep(uv_timer_t *timer) {
+  bide_http *http = timer->data;
+  uint64_t now = bide__now_ns(http->host);
+  bide_hpool *p, *pnext;
+  bool more = false;
+  for (p = http->pools; p; p = pnext) {
+    bide_hconn *hc, *next;
+    pnext = p->next;
+    for (hc = p->oldest; hc; hc = next) {
+      next = hc->newer;
+      if (hc->idle_until <= now) bide__hconn_close(hc);
+      else more = true;
+    }
+  }
+  if (more) return;
+  http->sweep_on = false;
+  uv_timer_stop(timer);
+}
+
+int bide__hpool_sweep(bide_http *http) {
+  int rc;
+  if (http->sweep_on) return 0;
+  if (!http->sweep_open) {
+    rc = uv_timer_init(http->host->loop, &http->sweep);
+    if (rc != 0) return rc;
+    http->sweep.data = http;
+    http->sweep_open = true;
+    uv_unref((uv_handle_t *)&http->sweep);
+  }
+  http->sweep_on = true;
+  return uv_timer_start(&http->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+}
+
+static void on_sweep_closed(uv_handle_t *handle) {
+  bide_http *http = handle->data;
+  http->host->closing_handles--;
+}
+
+void bide__hpool_sweep_close(bide_http *http) {
+  if (http->sweep_open) {
+    http->host->closing_handles++;
+    uv_close((uv_handle_t *)&http->sweep, on_sweep_closed);
+  }
+  http->sweep_open = http->sweep_on = false;
+}
+
+void bide__hpool_quiet(bide_http *http) {
+  bide_hpool *p;
+  bide_hconn *hc;
+  for (p = http->pools; p; p = p->next)
+    for (hc = p->oldest; hc; hc = hc->newer) bide__lazy_stop(http->host, &hc->limit);
+}
+
 /* ---- the waiting lines ---- */
 
 static void on_limit(bide_alarm *a) {

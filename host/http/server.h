@@ -82,12 +82,8 @@ struct bide_hsreq {
   bide_hserver *server;
   bide_hsconn *sc; /* NULL once the connection is gone */
   bide_task *task; /* that handles it */
-  bide_link link;  /* on it */
   uint32_t slot, gen;
-  uint32_t refs; /* the task's, one per wait in flight */
-  bide_hbody body;
-  bide_hbuf all; /* the whole body, being collected */
-  bide_wait rwait, wwait;
+  uint32_t refs;   /* the connection's, the task's, one per wait in flight */
   uint8_t reading; /* BIDE_HS_READ_… of rwait */
   bool sending;    /* wwait waits, and holds a reference */
   bool head_sent;  /* an answer has begun */
@@ -100,13 +96,18 @@ struct bide_hsreq {
   int fault_status;  /* what to answer if the handler fails with the error `fault` */
   const void *fault; /* the error that a wrong body raised in the handler, by its address */
   uint64_t got;      /* bytes of body taken */
+  size_t write_left; /* queued when the write was last looked at */
+  bide_hbuf all;     /* the whole body, being collected */
+  /* from here on set when used, not cleared: most requests use little of it */
   uint64_t read_by, write_by; /* deadlines of the waits; BIDE_NEVER */
-  size_t write_left;          /* queued when the write was last looked at */
+  char *store;                /* owned when it is not `fixed` */
+  size_t store_cap;
+  bide_link link; /* on the task */
+  bide_hbody body;
+  bide_wait rwait, wwait;
   bide_write write;
   uv_buf_t bufs[4];
   bide_h1_head head; /* base and fields: `store`, until the response is composed there */
-  char *store;       /* owned when it is not `fixed` */
-  size_t store_cap;
   uint64_t fixed[BIDE_HS_STORE / 8];
 };
 

@@ -68,7 +68,8 @@ bide_hsreq *bide__hsreq_new(bide_hsconn *sc, const bide_h1_head *head) {
   bide_hserver *s = sc->server;
   bide_hsreq *r = take(s->http);
   if (!r) return NULL;
-  memset(r, 0, offsetof(bide_hsreq, fixed));
+  memset(r, 0, offsetof(bide_hsreq, read_by));
+  r->rwait.task = r->wwait.task = NULL;
   r->server = s;
   r->store = (char *)r->fixed;
   r->store_cap = sizeof r->fixed;
