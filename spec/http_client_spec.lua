@@ -23,13 +23,15 @@ local function aside(script, argument, before)
   local dir = process.temporary_directory()
   local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
   process.write_file(dir .. "/script.lua", script)
+  process.write_file(dir .. "/out", "")
   os.execute(("(%s LUA_PATH='%s' LUA_CPATH='%s' %s %s/script.lua %s; echo end) >%s/out 2>&1 &")
     :format(before or "", package.path, package.cpath, process.program, dir, argument, dir))
+  local text
   repeat
     bide.sleep(0.005)
-    local text = process.read_file(dir .. "/out"):match("^(.*)end\n$")
+    text = process.read_file(dir .. "/out"):match("^(.*)end\n$")
   until text
-  return process.read_file(dir .. "/out"):match("^(.*)end\n$")
+  return text
 end
 
 describe("bide.http", function()
