@@ -260,7 +260,7 @@ fuzz check-fuzz: fuzzers
 # Specs that take long (*_stress.lua); none of them is part of `make test`.
 stress:
 	@+$(SUBMAKE) program
-	@PART_SECONDS=3600 $(SUITE) stress
+	@FILE_SECONDS=3600 $(SUITE) stress
 
 # The published numbers, each beside its baseline; NAME=switch for one, QUICK=1 for less.
 bench:
@@ -274,7 +274,7 @@ check-all:
 	@+$(SUBMAKE) MODE=asan all c-tests oom
 	@+$(SUBMAKE) MODE=gc program
 	@+$(SUBMAKE) MODE=tsan program
-	@OOM_SECONDS=0 FUZZ_SECONDS=$(FUZZ_SECONDS) PART_SECONDS=86400 $(SUITE) lint c:build/asan \
+	@OOM_SECONDS=0 FUZZ_SECONDS=$(FUZZ_SECONDS) PART_SECONDS=86400 FILE_SECONDS=3600 $(SUITE) lint c:build/asan \
 	  program:build/asan program module rock core:build/gc core:build/tsan oom:build/asan fuzz stress
 
 # --- lint ------------------------------------------------------------------------------------

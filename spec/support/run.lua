@@ -63,7 +63,6 @@ note "all specs have ended"
 if stray > 0 then
   io.stderr:write(("%d unhandled errors in the specs\n"):format(stray))
 end
-if failed or stray > 0 then
-  io.stdout:flush()
-  os.exit(1)
-end
+io.stdout:flush()
+-- Not the program's own status: specs that make unhandled errors on purpose count there too.
+os.exit(not failed and stray == 0, true)

@@ -31,6 +31,7 @@ passed=0
 failed=0
 skipped=0
 part_seconds=${PART_SECONDS:-300}
+file_seconds=${FILE_SECONDS:-120}
 
 # say PART PASSED FAILED SKIPPED STATUS LOG: adds a part to the sums and tells about it.
 say() {
@@ -55,24 +56,47 @@ say() {
 # count LOG PATTERN: the number that the last line matching PATTERN (a sed group) shows, or nothing.
 count() { sed -n "s/$2/\\1/p" "$1" | tail -n 1; }
 
-# busted PART COMMAND...: a run of busted, counted from its own summary.
+# busted_file FILE COMMAND...: one spec file in a process of its own, counted from busted's summary
+# into p, f and s; what it printed goes to the part's log when it failed.
+busted_file() {
+  file=$1
+  shift
+  out=$logs/file.log
+  echo 'no spec yet' >"$logs/at"
+  BIDE_SPEC_AT=$logs/at timeout -k 10 "$file_seconds" "$@" "$file" >"$out" 2>&1 </dev/null
+  file_status=$?
+  # "N successes / N failures / N errors / N pending : T seconds", each noun also in the singular.
+  numbers=$(sed -n 's,^\([0-9]*\) succ[a-z]* / \([0-9]*\) fail[a-z]* / \([0-9]*\) err[a-z]* / ,&,p' \
+    "$out" | tail -n 1 | tr -c '0-9\n' ' ')
+  bad=1
+  if [ -n "$numbers" ]; then
+    # shellcheck disable=SC2086
+    set -- $numbers
+    p=$((p + $1))
+    s=$((s + $4))
+    bad=$(($2 + $3))
+    if [ "$file_status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+  fi
+  f=$((f + bad))
+  [ "$bad" -eq 0 ] || {
+    echo "$file: status $file_status; the last spec begun: $(cat "$logs/at")"
+    cat "$out"
+    echo
+  } >>"$log"
+}
+
+# busted PART COMMAND...: the spec files in $files, each given to COMMAND.
 busted() {
   part=$1
   shift
   log=$logs/$(echo "$part" | tr '/:' '--').log
   started=$(date +%s)
-  echo 'no spec yet' >"$logs/at"
-  BIDE_SPEC_AT=$logs/at timeout -k 10 "$part_seconds" "$@" >"$log" 2>&1 </dev/null
-  status=$?
-  p=$(count "$log" '^\([0-9]*\) success[^/]*\/ .*')
-  f=$(count "$log" '^[0-9]* success[^/]*\/ \([0-9]*\) failure.*')
-  e=$(count "$log" '^[0-9]* success[^/]*\/[^/]*\/ \([0-9]*\) error.*')
-  s=$(count "$log" '^[0-9]* success[^/]*\/[^/]*\/[^/]*\/ \([0-9]*\) pending.*')
-  if [ -z "$p" ]; then
-    [ "$status" -ne 0 ] || status=1
-    echo "no summary; it was at: $(cat "$logs/at")" >>"$log"
-  fi
-  say "$part" "${p:-0}" $((${f:-0} + ${e:-0})) "${s:-0}" "$status" "$log"
+  p=0 f=0 s=0
+  : >"$log"
+  for file in $files; do
+    busted_file "$file" "$@"
+  done
+  say "$part" "$p" "$f" "$s" 0 "$log"
 }
 
 # counted PART COMMAND...: a program whose last such line is `N passed, N failed`; one that prints
@@ -95,19 +119,20 @@ counted() {
 
 specs='spec/support/run.lua'
 spec_files=$(find spec -name '*_spec.lua' | sort)
+files=$spec_files
 stress_files=$(find spec -name '*_stress.lua' | sort)
 
 # in_program PART BUILD [OPTION]: the specs inside the program.
 in_program() {
   # shellcheck disable=SC2086
-  BIDE_BUILD=$2 BIDE_MODE=program busted "$1" "$2/bin/bide" $specs ${3-} $spec_files
+  BIDE_BUILD=$2 BIDE_MODE=program busted "$1" "$2/bin/bide" $specs ${3-}
 }
 
 # in_stock PART BUILD MODE PATH CPATH: the core specs in a stock lua5.4 with the module from there.
 in_stock() {
   # shellcheck disable=SC2086
   BIDE_BUILD=$2 BIDE_MODE=$3 LUA_PATH="$4;./?.lua;;" LUA_CPATH="$5;;" \
-    busted "$1" lua5.4 $specs --tags=core $spec_files
+    busted "$1" lua5.4 $specs --tags=core
 }
 
 # in_rock: builds and installs the rock, which is a test by itself, then runs the core specs on it.
@@ -146,13 +171,16 @@ for part in "$@"; do
   c) c_tests "$build" ;;
   program) in_program "$part" "$build" ;;
   core) in_program "$part" "$build" --tags=core ;;
-  module) in_stock "$part" "$build" module "$build/lua/?.lua;$build/lua/?/init.lua" "$build/lua/?.so" ;;
+  module)
+    in_stock "$part" "$build" module "$build/lua/?.lua;$build/lua/?/init.lua" "$build/lua/?.so"
+    ;;
   rock) in_rock ;;
   oom) counted "$part" "$build/spec/oom" ;;
   fuzz) fuzz ;;
   stress)
-    # shellcheck disable=SC2086
-    BIDE_BUILD=$build busted "$part" "$build/bin/bide" $specs --pattern=_stress $stress_files
+    files=$stress_files
+    BIDE_BUILD=$build busted "$part" "$build/bin/bide" $specs --pattern=_stress
+    files=$spec_files
     ;;
   lint) counted lint make --no-print-directory -s -k lint ;;
   *) echo "suite: no part '$part'" >&2 && exit 2 ;;
