@@ -139,7 +139,7 @@ in_stock() {
 in_rock() {
   tree=$PWD/build/rock-tree
   rm -rf "$tree"
-  counted rock-install luarocks --lua-version 5.4 make --tree "$tree" bide-scm-1.rockspec
+  MAKEFLAGS=-j2 counted rock-install luarocks --lua-version 5.4 make --tree "$tree" bide-scm-1.rockspec
   in_stock rock build rock "$tree/share/lua/5.4/?.lua;$tree/share/lua/5.4/?/init.lua" \
     "$tree/lib/lua/5.4/?.so"
 }
