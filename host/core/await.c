@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* await.c: sleep and await. */
 #include "await.h"
+#include "body.h"
 #include "error.h"
 #include "join.h"
+#include "run.h"
 #include "sched.h"
 #include "trace.h"
 
@@ -95,14 +97,28 @@ static int awaits(const bide_task *t) {
          (t->own.ops == &await_ops || t->own.ops == &await_task_ops);
 }
 
+/* Every task beneath a scope that is waited for as a whole; daemons are waited for by nobody. */
+static int add_tasks(bide_scope *root, const bide_fut **list, int n, int max) {
+  bide_scope *s;
+  const bide_task *t;
+  for (s = root; s && n < max; s = bide__scope_walk(s, root, 1))
+    for (t = s->tasks; t && n < max; t = t->snext)
+      if (!(t->fut.flags & BIDE_TF_DAEMON)) list[n++] = &t->fut;
+  return n;
+}
+
 /* What `t` waits for is added to the list of those to look at: the future of an await, every member
  * of a join that needs them all. */
 static int add_awaited(const bide_task *t, const bide_fut **list, int n, int max) {
+  bide_scope *s;
   if (awaits(t)) {
     if (n < max) list[n++] = t->op.await.on;
     return n;
   }
-  return t->wait && !t->wait->set ? bide__join_members(t->wait, list, n, max) : n;
+  if (!t->wait || t->wait->set) return n;
+  if ((s = bide__group_scope(t->wait)) != NULL || (s = bide__run_scope(t->wait)) != NULL)
+    return add_tasks(s, list, n, max);
+  return bide__join_members(t->wait, list, n, max);
 }
 
 int bide__await_cycle(const bide_host *h, const bide_fut *f) {

@@ -35,6 +35,8 @@ int bide__group(lua_State *L, bide_host *h);
 /* g:spawn: the group's handle at 1, function at 2, arguments. */
 int bide__group_spawn(lua_State *L, bide_host *h);
 int bide__group_cancel(lua_State *L, bide_host *h);
+/* The scope of the children, if `w` is the wait for the end of a group; else NULL. */
+bide_scope *bide__group_scope(bide_wait *w);
 void bide__group_open(lua_State *L, bide_host *h);
 /* The scope of the nearest deadline that holds for the running task, or NULL. */
 bide_scope *bide__nearest_deadline(const bide_host *h);

@@ -82,6 +82,10 @@ static void drop_wait(bide_wait *w) {
 
 static const bide_waitops group_ops = {"group", abort_group, NULL, drop_wait, 1};
 
+bide_scope *bide__group_scope(bide_wait *w) {
+  return w->ops == &group_ops ? &bide_container(w, bide_group, wait)->body.scope : NULL;
+}
+
 /* ---- the end ---- */
 
 /* The errors of failed children but the first, and the body's, as details of the error on top. */

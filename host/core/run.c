@@ -81,6 +81,10 @@ static void drop_run(bide_wait *w) {
 
 static const bide_waitops run_ops = {"run", abort_run, NULL, drop_run, 1};
 
+bide_scope *bide__run_scope(bide_wait *w) {
+  return w->ops == &run_ops ? &bide_container(w, bide_runner, wait)->root : NULL;
+}
+
 /* 1: the main task. Its own error is raised and so needs no report. */
 static int finish(lua_State *L, bide_host *h, bide_runner *r, int status) {
   bide__fut_seen(L, h, 1);

@@ -35,6 +35,8 @@ bide_scope *bide__run_outermost(bide_host *h);
  */
 int bide__run_base(bide_host *h);
 void bide__run_base_close(bide_host *h);
+/* The scope of the run, if `w` is the wait of a task for a run inside it; else NULL. */
+bide_scope *bide__run_scope(bide_wait *w);
 /* A task of the run has ended. */
 void bide__run_task_ended(bide_runner *r, bide_task *t);
 /* Cancels the outermost run: main and every task. Callable from a loop callback. */
