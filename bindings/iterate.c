@@ -212,6 +212,7 @@ static int l_map(lua_State *L) {
     count = list_count(L);
   }
   bide__check_callable(L, 2);
+  lua_settop(L, 3);
   bide__check_options(L, 3, options);
   limit = map_limit(L);
   if (bide__opt_boolean(L, 3, "collect", 1))
