@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: MIT
+-- luacheck: ignore 512 (loops that are left at once are what is looked at)
 -- as_completed: results in the order in which they come.
 local bide = require "bide"
 local tasks = require "spec.support.tasks"

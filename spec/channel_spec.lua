@@ -434,7 +434,7 @@ describe("channel #core", function()
     local c = receiver(waiting)
     waiting:send(value())
     c:await()
-    a, b, c = nil, nil, nil
+    assert.same({ "done", "cancelled", "done" }, { a:status(), b:status(), c:status() })
     collectgarbage()
     collectgarbage()
     assert.is_nil(next(weak))
