@@ -37,7 +37,8 @@ describe("as_completed #core", function()
 
   it("gives index, ok and all values in the order of completion", virtual(function()
     local got = {}
-    for index, ok, a, b, c in bide.as_completed { after(3, "a"), after(1, "b", nil, 2), after(2) } do
+    local list = { after(3, "a"), after(1, "b", nil, 2), after(2) }
+    for index, ok, a, b, c in bide.as_completed(list) do
       got[#got + 1] = table.pack(index, ok, a, b, c)
     end
     assert.same({
@@ -58,7 +59,8 @@ describe("as_completed #core", function()
 
   it("has string keys as index", virtual(function()
     local got = {}
-    for key, _, v in bide.as_completed { user = after(2, "u"), after(1, "first"), posts = after(3) } do
+    local list = { user = after(2, "u"), after(1, "first"), posts = after(3) }
+    for key, _, v in bide.as_completed(list) do
       got[#got + 1] = { key, v }
     end
     assert.same({ { 1, "first" }, { "user", "u" }, { "posts" } }, got)

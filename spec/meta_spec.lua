@@ -3,11 +3,13 @@
 local bide = require "bide"
 local process = require "spec.support.process"
 
-local text = process.read_file "lua/bide/meta/bide.lua"
+local files = { "lua/bide/meta/bide.lua", "lua/bide/meta/sync.lua" }
+local text = ""
+for _, path in ipairs(files) do text = text .. process.read_file(path) end
 
 describe("the annotations #core", function()
   it("are Lua", function()
-    assert.truthy(load(text))
+    for _, path in ipairs(files) do assert.truthy(loadfile(path)) end
   end)
 
   it("name functions that bide has", function()
@@ -27,9 +29,12 @@ describe("the annotations #core", function()
 
   it("name the methods of tasks, futures and groups", function()
     local task, future = bide.spawn(function() end), bide.future()
+    local guard <close> = bide.lock():acquire()
     bide.group(function(group)
       local objects = { Awaitable = { task, future }, Task = { task }, Future = { future },
-        Group = { group } }
+        Group = { group }, Channel = { bide.channel() }, Lock = { bide.lock() },
+        Semaphore = { bide.semaphore(1) }, Event = { bide.event() }, Var = { bide.var() },
+        Condition = { bide.condition() }, Guard = { guard } }
       for class, name in text:gmatch "\nfunction (%u%w+):([%w_]+)%(" do
         for _, object in ipairs(objects[class]) do
           assert.equal("function", type(object[name]), class .. ":" .. name)
