@@ -253,6 +253,23 @@ describe("group #core", function()
     assert.same({ "a" }, log)
   end))
 
+  it("when its caller is cancelled and a child fails over that, raises the child's error", virtual(
+    function()
+      local value = {}
+      local task = bide.spawn(function()
+        bide.group(function(g)
+          g:spawn(function()
+            pcall(bide.sleep, 100)
+            error(value)
+          end)
+          bide.sleep(100)
+        end)
+      end)
+      bide.sleep(1)
+      task:cancel()
+      assert.equal(value, tasks.raised(task.await, task))
+    end))
+
   it("a child that is cancelled alone does not end the group", virtual(function()
     local log = {}
     local ok = pcall(bide.group, function(g)

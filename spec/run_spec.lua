@@ -129,6 +129,19 @@ describe("run inside a task #core", function()
       assert.same({ "child", "main" }, log)
     end))
 
+    it("that main turns into an error of its own raises that", virtual(function()
+      local value = {}
+      local task = bide.spawn(function()
+        bide.run(function()
+          pcall(bide.sleep, 100)
+          error(value)
+        end)
+      end)
+      bide.sleep(1)
+      task:cancel()
+      assert.equal(value, tasks.raised(task.await, task))
+    end))
+
     it("of a spawner does not reach what it spawned", virtual(function()
       local ended = false
       bide.run(function()

@@ -87,10 +87,12 @@ bide_scope *bide__run_scope(bide_wait *w) {
 
 /* 1: the main task. Its own error is raised and so needs no report. */
 static int finish(lua_State *L, bide_host *h, bide_runner *r, int status) {
+  const bide_fut *f = lua_touserdata(L, 1);
   bide__fut_seen(L, h, 1);
   bide__report_lost(h, r);
   run_free(r);
-  if (status < 0) return bide__raise_status(L, h, status, "run");
+  /* main's own error goes before a cancellation: it would be lost */
+  if (status < 0 && f->state != BIDE_FAILED) return bide__raise_status(L, h, status, "run");
   return bide__push_results(L, h, 1);
 }
 
