@@ -34,8 +34,8 @@ function Awaitable:done() end
 ---@return any ...
 function Awaitable:result() end
 
----Calls `f` with this awaitable when it has ended, in a small task of its own; at once when it has
----ended already.
+---Calls `f` with this awaitable when it has ended, in a small task of its own; at once when it
+---has ended already.
 ---@param f fun(awaitable: bide.Awaitable)
 ---@return bide.Awaitable self
 function Awaitable:on_done(f) end
@@ -43,7 +43,8 @@ function Awaitable:on_done(f) end
 ---@class bide.Task: bide.Awaitable
 local Task = {}
 
----Cancels what the task does: its wait, or the next one, raises `ECANCELED`. False when it has ended.
+---Cancels what the task does: its wait, or the next one, raises `ECANCELED`. False when it has
+---ended.
 ---@param reason? any  becomes the error's field `reason`; the first one given counts
 ---@return boolean
 function Task:cancel(reason) end
@@ -175,8 +176,8 @@ function bide.race(items) end
 ---@return any ...
 function bide.any(items) end
 
----Calls `f` under a deadline; past it, what `f` waits for is cancelled and `ETIMEDOUT` is raised. Of an
----awaitable it only stops waiting.
+---Calls `f` under a deadline; past it, what `f` waits for is cancelled and `ETIMEDOUT` is raised.
+---Of an awaitable it only stops waiting.
 ---@async
 ---@overload fun(seconds: bide.seconds, x: bide.Awaitable): ...
 ---@param seconds bide.seconds
