@@ -83,6 +83,8 @@ PROGRAM_SRC := $(wildcard host/program/*.c)
 # Protocol code sees neither Lua nor libuv: the C tests and fuzzers link these alone.
 PROTO_SRC := $(wildcard host/http/h1*.c host/http/url*.c host/http/sse*.c)
 LUA_SRC := $(sort $(wildcard lua/bide/*.lua lua/bide/*/*.lua))
+# Descriptions for language servers: installed, not compiled in.
+LUA_EMBED := $(filter-out lua/bide/meta/%,$(LUA_SRC))
 C_TEST_SRC := $(wildcard spec/c/test_*.c)
 C_SUPPORT_SRC := $(filter-out $(C_TEST_SRC),$(wildcard spec/c/*.c))
 FUZZ_SRC := $(wildcard spec/fuzz/fuzz_*.c)
@@ -135,10 +137,10 @@ $(OBJ)/%.o: %.c $(FLAGS_STAMP)
 LUA_LIST := $(BUILD)/gen/lua_files.list
 $(LUA_LIST): force
 	@mkdir -p $(@D)
-	@printf '%s\n' $(LUA_SRC) | cmp -s - $@ || printf '%s\n' $(LUA_SRC) >$@
+	@printf '%s\n' $(LUA_EMBED) | cmp -s - $@ || printf '%s\n' $(LUA_EMBED) >$@
 
-$(LUA_FILES_C): $(LUA_SRC) $(LUA_LIST) host/program/embed_lua.sh
-	sh host/program/embed_lua.sh bide__lua_files lua $(LUA_SRC) >$@
+$(LUA_FILES_C): $(LUA_EMBED) $(LUA_LIST) host/program/embed_lua.sh
+	sh host/program/embed_lua.sh bide__lua_files lua $(LUA_EMBED) >$@
 
 $(BUILD)/gen/prompt.c: host/program/prompt.lua host/program/embed_lua.sh
 	@mkdir -p $(@D)

@@ -1,107 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* combine.c: await of several, gather, settle, race, any; timeout, shield, group, deadline, extend.
- *
- * List forms copy the items into a table of their own (index 1 of the stack once begun); string
- * keys go to a table of keys, so that the join sees 1…n. */
+ * */
 #include "bindings.h"
 #include "core/await.h"
 #include "core/body.h"
 #include "core/error.h"
 #include "core/join.h"
+#include "items.h"
 
 #include <math.h>
-
-enum { ITEMS = 1, KEYS = 2 }; /* KEYS: table index → key, or nil when there are none */
-
-/* ---- collecting items ---- */
-
-static int is_item(lua_State *L, bide_host *h, int idx) {
-  return lua_isfunction(L, idx) || bide__tofuture(L, h, idx) != NULL;
-}
-
-/* The item at index `item`, named `key`, of the list at `arg` can't be awaited. */
-static int item_error(lua_State *L, int arg, int item, const char *key) {
-  const char *found = luaL_typename(L, item);
-  if (luaL_getmetafield(L, item, "__name") == LUA_TSTRING) found = lua_tostring(L, -1);
-  return luaL_argerror(L, arg,
-                       lua_pushfstring(L, "%s%sfuture, task or function expected, got %s", key,
-                                       *key ? ": " : "", found));
-}
-
-/* The arguments as items: stack becomes (items, nil). Returns how many. */
-static uint32_t collect_args(lua_State *L, bide_host *h) {
-  int i, n = lua_gettop(L);
-  for (i = 1; i <= n; i++)
-    if (!is_item(L, h, i)) item_error(L, i, i, "");
-  lua_createtable(L, n, 0);
-  lua_insert(L, ITEMS);
-  for (i = n; i >= 1; i--) lua_rawseti(L, ITEMS, i);
-  lua_pushnil(L);
-  return (uint32_t)n;
-}
-
-/* Looks at every pair of the list at 1: counts the positions, collects the other keys (at 2). */
-static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
-  lua_Integer count = 0, k, extra = 0;
-  *max = 0;
-  lua_pushnil(L); /* KEYS, made on demand */
-  lua_pushnil(L);
-  while (lua_next(L, 1)) {
-    if (lua_isinteger(L, -2) && (k = lua_tointeger(L, -2)) > 0) {
-      if (!is_item(L, h, -1)) {
-        const char *key = lua_pushfstring(L, "item %I", (LUAI_UACINT)k);
-        lua_insert(L, -2);
-        item_error(L, 1, -1, key);
-      }
-      count++;
-      if (k > *max) *max = k;
-    } else if (lua_type(L, -2) == LUA_TSTRING) {
-      if (!is_item(L, h, -1)) {
-        const char *key = lua_tostring(L, -2);
-        item_error(L, 1, -1, key);
-      }
-      if (lua_isnil(L, KEYS)) {
-        lua_newtable(L);
-        lua_replace(L, KEYS);
-      }
-      lua_pushvalue(L, -2);
-      lua_rawseti(L, KEYS, ++extra);
-    } else {
-      luaL_argerror(
-          L, 1, lua_pushfstring(L, "keys must be 1…n or strings, got a %s", luaL_typename(L, -2)));
-    }
-    lua_pop(L, 1);
-  }
-  if (count != *max)
-    luaL_argerror(L, 1,
-                  lua_pushfstring(L, "a list with a hole (%I items, the last at %I)",
-                                  (LUAI_UACINT)count, (LUAI_UACINT)*max));
-  return extra;
-}
-
-/* The list at 1 as items: stack becomes (items, keys or nil). Returns how many; *listed: of them at
- * positions. */
-static uint32_t collect_list(lua_State *L, bide_host *h, uint32_t *listed) {
-  lua_Integer max, extra, i;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  extra = scan(L, h, &max);
-  if (max + extra > 0x7ffffff) luaL_argerror(L, 1, "too many items");
-  lua_createtable(L, (int)(max + extra), 0);
-  for (i = 1; i <= max; i++) {
-    lua_rawgeti(L, 1, i);
-    lua_rawseti(L, -2, i);
-  }
-  for (i = 1; i <= extra; i++) {
-    lua_rawgeti(L, KEYS, i);
-    lua_rawget(L, 1);
-    lua_rawseti(L, -2, max + i);
-  }
-  lua_replace(L, ITEMS);
-  lua_settop(L, KEYS);
-  *listed = (uint32_t)max;
-  return (uint32_t)(max + extra);
-}
 
 /* ---- results ---- */
 
@@ -112,7 +19,7 @@ static int push_first_error(lua_State *L) {
   bide_host *h = j->host;
   uint32_t i = j->first, k, n = 0;
   int err;
-  lua_rawgeti(L, ITEMS, (lua_Integer)i);
+  lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
   bide__push_error(L, h, -1);
   if (j->errors <= 1) return 1;
   err = lua_gettop(L);
@@ -120,7 +27,7 @@ static int push_first_error(lua_State *L) {
   lua_newtable(L);
   for (k = 1; k <= j->n; k++) {
     if (k == i || !j->at[k - 1].owned || j->at[k - 1].fut->state != BIDE_FAILED) continue;
-    lua_rawgeti(L, ITEMS, (lua_Integer)k);
+    lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)k);
     bide__push_error(L, h, -1);
     lua_remove(L, -2);
     lua_rawseti(L, -2, (lua_Integer)++n);
@@ -137,7 +44,7 @@ static int raise_join(lua_State *L, bide_host *h, bide_join *j, int status, cons
     return bide__raise_status(L, h, status, op);
   }
   lua_pushcfunction(L, push_first_error);
-  lua_pushvalue(L, ITEMS);
+  lua_pushvalue(L, BIDE_ITEMS);
   lua_pushlightuserdata(L, j);
   lua_pcall(L, 2, 1, 0); /* what it raises itself (memory) is the error then */
   bide__join_free(j);
@@ -151,7 +58,7 @@ static int k_gather_args(lua_State *L, bide_host *h, bide_wait *w) {
   bide__join_free(j);
   luaL_checkstack(L, (int)n + 4, "too many results");
   for (i = 1; i <= n; i++) {
-    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
     bide__push_first(L, lua_gettop(L));
     lua_remove(L, -2);
   }
@@ -162,7 +69,7 @@ static int k_gather_args(lua_State *L, bide_host *h, bide_wait *w) {
 static void name_results(lua_State *L, uint32_t listed, uint32_t n) {
   uint32_t i;
   for (i = listed + 1; i <= n; i++) {
-    lua_rawgeti(L, KEYS, (lua_Integer)(i - listed));
+    lua_rawgeti(L, BIDE_KEYS, (lua_Integer)(i - listed));
     lua_rawgeti(L, -2, (lua_Integer)i);
     lua_pushnil(L);
     lua_rawseti(L, -4, (lua_Integer)i);
@@ -173,7 +80,7 @@ static void name_results(lua_State *L, uint32_t listed, uint32_t n) {
 }
 
 static uint32_t listed_of(lua_State *L, uint32_t n) {
-  return lua_istable(L, KEYS) ? n - (uint32_t)lua_rawlen(L, KEYS) : n;
+  return lua_istable(L, BIDE_KEYS) ? n - (uint32_t)lua_rawlen(L, BIDE_KEYS) : n;
 }
 
 static int k_gather_list(lua_State *L, bide_host *h, bide_wait *w) {
@@ -182,12 +89,12 @@ static int k_gather_list(lua_State *L, bide_host *h, bide_wait *w) {
   if (w->status < 0 || j->decided) return raise_join(L, h, j, w->status, "gather");
   bide__join_free(j);
   for (i = 1; i <= n; i++) { /* the items give way to their results in place */
-    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
     bide__push_first(L, -1);
-    lua_rawseti(L, ITEMS, (lua_Integer)i);
+    lua_rawseti(L, BIDE_ITEMS, (lua_Integer)i);
     lua_pop(L, 1);
   }
-  lua_pushvalue(L, ITEMS);
+  lua_pushvalue(L, BIDE_ITEMS);
   name_results(L, listed_of(L, n), n);
   return 1;
 }
@@ -202,17 +109,17 @@ static int empty_list(lua_State *L) {
 }
 
 static int gather_list(lua_State *L, bide_host *h) {
-  uint32_t listed, n = collect_list(L, h, &listed);
+  uint32_t listed, n = bide__collect_list(L, h, &listed);
   if (bide__checkpoint(L, h, "gather")) return bide__refuse(L, h);
   if (n == 0) return empty_list(L);
-  return bide__join(L, h, ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_list);
+  return bide__join(L, h, BIDE_ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_list);
 }
 
 static int gather_args(lua_State *L, bide_host *h) {
-  uint32_t n = collect_args(L, h);
+  uint32_t n = bide__collect_args(L, h);
   if (bide__checkpoint(L, h, "gather")) return bide__refuse(L, h);
   if (n == 0) return 0;
-  return bide__join(L, h, ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_args);
+  return bide__join(L, h, BIDE_ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_args);
 }
 
 static int l_gather(lua_State *L) {
@@ -259,21 +166,21 @@ static int k_settle(lua_State *L, bide_host *h, bide_wait *w) {
   bide__join_free(j);
   if (status < 0) return bide__raise_status(L, h, status, "settle");
   for (i = 1; i <= n; i++) {
-    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
     push_entry(L, h, lua_touserdata(L, -1));
-    lua_rawseti(L, ITEMS, (lua_Integer)i);
+    lua_rawseti(L, BIDE_ITEMS, (lua_Integer)i);
   }
-  lua_pushvalue(L, ITEMS);
+  lua_pushvalue(L, BIDE_ITEMS);
   name_results(L, listed_of(L, n), n);
   return 1;
 }
 
 static int l_settle(lua_State *L) {
   bide_host *h = bide__host(L);
-  uint32_t listed, n = collect_list(L, h, &listed);
+  uint32_t listed, n = bide__collect_list(L, h, &listed);
   if (bide__checkpoint(L, h, "settle")) return bide__refuse(L, h);
   if (n == 0) return empty_list(L);
-  return bide__join(L, h, ITEMS, n, BIDE_JOIN_ALL, &bide__settle_ops, k_settle);
+  return bide__join(L, h, BIDE_ITEMS, n, BIDE_JOIN_ALL, &bide__settle_ops, k_settle);
 }
 
 /* unwrap(entry): the values of an entry of settle, or its error. */
@@ -303,7 +210,7 @@ static int k_race(lua_State *L, bide_host *h, bide_wait *w) {
   int status = w->status;
   bide__join_free(j);
   if (status < 0) return bide__raise_status(L, h, status, "race");
-  lua_rawgeti(L, ITEMS, (lua_Integer)first);
+  lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)first);
   return bide__push_results(L, h, lua_gettop(L));
 }
 
@@ -315,17 +222,17 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
   if (status < 0) return bide__raise_status(L, h, status, "any");
   if (first) {
     for (i = 1; i <= n; i++) { /* any is there to bear with failures: they have been received */
-      lua_rawgeti(L, ITEMS, (lua_Integer)i);
+      lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
       if (bide__tofuture(L, h, -1)->state == BIDE_FAILED) bide__fut_seen(L, h, -1);
       lua_pop(L, 1);
     }
-    lua_rawgeti(L, ITEMS, (lua_Integer)first);
+    lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)first);
     return bide__push_results(L, h, lua_gettop(L));
   }
   bide__error_push(L, h, "EALLFAILED", "any", "all %d failed", (int)n);
   lua_createtable(L, (int)n, 0);
   for (i = 1; i <= n; i++) {
-    lua_rawgeti(L, ITEMS, (lua_Integer)i);
+    lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
     bide__push_error(L, h, -1);
     lua_remove(L, -2);
     lua_rawseti(L, -2, (lua_Integer)i);
@@ -337,10 +244,10 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
 static int first_of(lua_State *L, const char *name, int policy, const bide_waitops *ops,
                     bide_kwait k) {
   bide_host *h = bide__host(L);
-  uint32_t listed, n = collect_list(L, h, &listed);
+  uint32_t listed, n = bide__collect_list(L, h, &listed);
   if (n == 0) return luaL_argerror(L, 1, "the list is empty");
   if (bide__checkpoint(L, h, name)) return bide__refuse(L, h);
-  return bide__join(L, h, ITEMS, n, policy, ops, k);
+  return bide__join(L, h, BIDE_ITEMS, n, policy, ops, k);
 }
 
 static int l_race(lua_State *L) {

@@ -72,6 +72,10 @@ int luaopen_bide_core(lua_State *L) {
   lua_newtable(L);
   bide__open_tasks(L, host);
   bide__open_combine(L, host);
+  bide__open_channel(L, host);
+  bide__open_sync(L, host);
+  bide__open_var(L, host);
+  bide__open_iterate(L, host);
   bide__open_errors(L, host);
   bide__open_coroutine(L, host);
   bide__open_testing(L, host);

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "net/addr.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void bide__check_options(lua_State *L, int idx, const char *const *names) {
@@ -42,9 +43,12 @@ lua_Integer bide__opt_integer(lua_State *L, int idx, const char *name, lua_Integ
   int ok;
   if (!get(L, idx, name)) return value;
   lua_Integer n = lua_tointegerx(L, -1, &ok);
-  if (!ok || lua_type(L, -1) != LUA_TNUMBER || n < min || n > max)
-    refuse(L, idx, name,
-           lua_pushfstring(L, "integer from %I to %I", (LUAI_UACINT)min, (LUAI_UACINT)max));
+  if (!ok || lua_type(L, -1) != LUA_TNUMBER || n < min || n > max) {
+    char expected[64];
+    snprintf(expected, sizeof expected, "integer from %lld to %lld", (long long)min,
+             (long long)max);
+    refuse(L, idx, name, expected);
+  }
   lua_pop(L, 1);
   return n;
 }

@@ -3,11 +3,16 @@
 local bide = require "bide"
 local process = require "spec.support.process"
 
-local text = process.read_file "lua/bide/meta/bide.lua"
+local files = { "lua/bide/meta/bide.lua", "lua/bide/meta/sync.lua" }
+local text = ""
+for _, path in ipairs(files) do text = text .. process.read_file(path) end
+local http_file = "lua/bide/meta/http.lua"
+local http_text = process.read_file(http_file)
 
 describe("the annotations #core", function()
   it("are Lua", function()
-    assert.truthy(load(text))
+    for _, path in ipairs(files) do assert.truthy(loadfile(path)) end
+    assert.truthy(loadfile(http_file))
   end)
 
   it("name functions that bide has", function()
@@ -27,9 +32,12 @@ describe("the annotations #core", function()
 
   it("name the methods of tasks, futures and groups", function()
     local task, future = bide.spawn(function() end), bide.future()
+    local guard <close> = bide.lock():acquire()
     bide.group(function(group)
       local objects = { Awaitable = { task, future }, Task = { task }, Future = { future },
-        Group = { group } }
+        Group = { group }, Channel = { bide.channel() }, Lock = { bide.lock() },
+        Semaphore = { bide.semaphore(1) }, Event = { bide.event() }, Var = { bide.var() },
+        Condition = { bide.condition() }, Guard = { guard } }
       for class, name in text:gmatch "\nfunction (%u%w+):([%w_]+)%(" do
         for _, object in ipairs(objects[class]) do
           assert.equal("function", type(object[name]), class .. ":" .. name)
@@ -37,4 +45,53 @@ describe("the annotations #core", function()
       end
     end)
   end)
+
+  it("name every function of bide.http, and no other", function()
+    local there = { session = bide.http.session ~= nil } -- asking loads what is in Lua
+    for name, value in pairs(bide.http) do
+      if type(value) == "function" then there[name] = true end
+    end
+    for name in http_text:gmatch "\nfunction http%.([%w_]+)%(" do
+      assert.is_true(there[name], name)
+      there[name] = nil
+    end
+    assert.same({}, there)
+  end)
+
+  it("name the methods and options of bide.http", function()
+    local server <close> = bide.http.serve({ port = 0, daemon = true }, function(req)
+      for name in http_text:gmatch "\nfunction Request:([%w_]+)%(" do
+        assert.equal("function", type(req[name]), name)
+      end
+      return ""
+    end)
+    local url = ("http://%s:%d"):format(server:address())
+    local session <close> = bide.http.session()
+    local stream <close> = session:get(url, { stream = true })
+    local objects = { Response = session:get(url), Stream = stream, Session = session,
+      Headers = stream.headers, Server = server, CookieJar = bide.http.cookie_jar() }
+    assert.equal(200, objects.Response.status)
+    for class, name in http_text:gmatch "\nfunction (%u%w+):([%w_]+)%(" do
+      if class ~= "Request" then
+        assert.equal("function", type(objects[class][name]), class .. ":" .. name)
+      end
+    end
+  end)
+
+  local refuses = {
+    ["bide.http.Options"] = function(opts) bide.http.get("http://127.0.0.1:1/", opts) end,
+    ["bide.http.SessionOptions"] = function(opts) bide.http.session(opts) end,
+    ["bide.http.ServerOptions"] = function(opts) bide.http.serve(opts, print) end,
+  }
+  for class, call in pairs(refuses) do
+    it("name options that there are: " .. class, function()
+      local fields, n = http_text:match("%-%-%-@class " .. class .. "\n(.-)\n\n"), 0
+      for name in fields:gmatch "%-%-%-@field ([%w_]+)" do
+        local _, err = pcall(call, { [name] = print })
+        assert.is_nil(tostring(err):find("unknown option '" .. name .. "'", 1, true), name)
+        n = n + 1
+      end
+      assert.is_true(n > 10)
+    end)
+  end
 end)

@@ -3,7 +3,9 @@
 #include "await.h"
 #include "body.h"
 #include "error.h"
+#include "harvest.h"
 #include "join.h"
+#include "map.h"
 #include "run.h"
 #include "sched.h"
 #include "trace.h"
@@ -33,6 +35,7 @@ static void describe_sleep(const bide_wait *w, char *buf, size_t size) {
 }
 
 static const bide_waitops sleep_ops = {"sleep", abort_sleep, describe_sleep, NULL, 0};
+static const bide_waitops interval_ops = {"interval", abort_sleep, NULL, NULL, 0};
 
 static int k_sleep(lua_State *L, bide_host *h, bide_wait *w) {
   return w->status < 0 ? bide__raise_status(L, h, w->status, "sleep") : 0;
@@ -57,6 +60,16 @@ int bide__sleep(lua_State *L, bide_host *h, double s) {
   /* Complete once everybody else had a turn: counts as complete from the start. */
   h->fast = 127;
   return bide__complete(L, h, &t->own, 0, k_sleep);
+}
+
+int bide__sleep_until(lua_State *L, bide_host *h, uint64_t when, bide_kwait k) {
+  bide_task *t = h->current;
+  if (bide__checkpoint(L, h, "interval")) return bide__refuse(L, h);
+  bide__wait_init(h, &t->own, &interval_ops);
+  t->op.timer.pos = 0;
+  if (bide__heap_start(h, &h->timers, &t->op.timer, when) != 0)
+    return luaL_error(L, "not enough memory");
+  return bide__suspend(L, h, &t->own, &interval_ops, k);
 }
 
 /* ---- await ---- */
@@ -176,7 +189,9 @@ int bide__await(lua_State *L, bide_host *h, bide_fut *f) {
 
 const bide_task *bide__awaiter(const bide_task *t) {
   const bide_link *link = t->fut.waiters ? t->fut.waiters->next : NULL;
+  const bide_task *by;
   if (!link) return NULL;
   if (link->notify == on_ended) return bide_container(link, bide_task, op.await.link);
-  return bide__join_awaiter(link);
+  if ((by = bide__join_awaiter(link)) || (by = bide__map_awaiter(link))) return by;
+  return bide__harvest_awaiter(link);
 }

@@ -17,13 +17,10 @@ static void drop_body(bide_scope *s) {
   body_free(bide_container(s, bide_body, scope));
 }
 
-static bide_body *enter(lua_State *L, bide_host *h, int shield) {
+static bide_body *open_body(bide_host *h, int shield) {
   bide_task *t = h->current;
   bide_body *b = bide__alloc(h, sizeof *b);
-  if (!b) {
-    luaL_error(L, "not enough memory");
-    return NULL;
-  }
+  if (!b) return NULL;
   b->host = h;
   b->what[0] = '\0';
   bide__scope_open(&b->scope, t->scope, t, BIDE_SCOPE_BODY, shield);
@@ -33,6 +30,25 @@ static bide_body *enter(lua_State *L, bide_host *h, int shield) {
 }
 
 /* ---- timeout ---- */
+
+bide_body *bide__body_enter(bide_host *h, double s) {
+  bide_body *b = open_body(h, 0);
+  if (!b) return NULL;
+  b->after = s;
+  b->scope.turn = h->turn;
+  if (bide__heap_start(h, &h->deadlines, &b->scope.deadline,
+                       bide__deadline_ns(bide__now_ns(h), s)) == 0)
+    return b;
+  bide__body_leave(b);
+  return NULL;
+}
+
+int bide__body_leave(bide_body *b) {
+  int expired = b->scope.expired && bide__scope_is_origin(&b->scope);
+  bide__scope_leave(b->host->current, &b->scope);
+  body_free(b);
+  return expired;
+}
 
 static void push_timeout(lua_State *L, bide_host *h, const bide_body *b) {
   char after[32];
@@ -67,15 +83,8 @@ int bide__timeout(lua_State *L, bide_host *h, double s) {
   bide_body *b;
   int status;
   if (bide__checkpoint(L, h, "timeout")) return bide__refuse(L, h);
-  b = enter(L, h, 0);
-  b->after = s;
-  b->scope.turn = h->turn;
-  if (bide__heap_start(h, &h->deadlines, &b->scope.deadline,
-                       bide__deadline_ns(bide__now_ns(h), s)) != 0) {
-    bide__scope_leave(h->current, &b->scope);
-    body_free(b);
-    return luaL_error(L, "not enough memory");
-  }
+  b = bide__body_enter(h, s);
+  if (!b) return luaL_error(L, "not enough memory");
   status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, (lua_KContext)b, k_timeout);
   return k_timeout(L, status, (lua_KContext)b);
 }
@@ -105,7 +114,8 @@ int bide__shield(lua_State *L, bide_host *h) {
   bide_body *b;
   int status;
   (void)bide__checkpoint(L, h, "shield"); /* runs even when a cancellation is pending */
-  b = enter(L, h, 1);
+  b = open_body(h, 1);
+  if (!b) return luaL_error(L, "not enough memory");
   status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, (lua_KContext)b, k_shield);
   return k_shield(L, status, (lua_KContext)b);
 }

@@ -3,7 +3,7 @@
 #ifndef BIDE_CORE_BODY_H
 #define BIDE_CORE_BODY_H
 
-#include "host.h"
+#include "failed.h"
 
 typedef struct bide_body {
   bide_scope scope; /* first; scope.kind is BIDE_SCOPE_BODY */
@@ -16,14 +16,12 @@ typedef struct bide_body {
 typedef struct bide_group {
   bide_body body; /* first */
   bide_wait wait;
-  bide_task *failed, **failed_tail; /* failed children in order of ending, kept anchored */
-  uint32_t children;                /* still running */
+  bide_failed failed;
+  uint32_t children; /* still running */
   int abort_status;
-  unsigned char body_error; /* the body raised an error of its own */
-  unsigned char body_first; /* … before any child did */
-  unsigned char over;       /* nothing can be spawned any more */
-  unsigned char orphan;     /* the stack of the body is gone */
-  unsigned char handle;     /* the Lua handle still points here */
+  unsigned char over;   /* nothing can be spawned any more */
+  unsigned char orphan; /* the stack of the body is gone */
+  unsigned char handle; /* the Lua handle still points here */
 } bide_group;
 
 /* timeout: stack index 1 the seconds, 2 the function, 3… its arguments. */
@@ -38,6 +36,11 @@ int bide__group_cancel(lua_State *L, bide_host *h);
 /* The scope of the children, if `w` is the wait for the end of a group; else NULL. */
 bide_scope *bide__group_scope(bide_wait *w);
 void bide__group_open(lua_State *L, bide_host *h);
+/* A deadline around a wait of bide's own: puts the running task into a scope that is cancelled
+ * after s seconds. NULL when there is no memory. */
+bide_body *bide__body_enter(bide_host *h, double s);
+/* Leaves and frees it; nonzero if the scope was cancelled by its deadline and by nothing else. */
+int bide__body_leave(bide_body *b);
 /* The scope of the nearest deadline that holds for the running task, or NULL. */
 bide_scope *bide__nearest_deadline(const bide_host *h);
 

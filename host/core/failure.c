@@ -97,6 +97,15 @@ void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_runner *run,
   lua_settop(L, top - 1);
 }
 
+void bide__failure_lost(lua_State *L, bide_host *h) {
+  lua_pushnil(L); /* instead of a future */
+  lua_insert(L, -2);
+  lua_pushboolean(L, 0);
+  bide__failure_push(L, h, lua_gettop(L) - 2, NULL, NULL);
+  bide__failure_now(h);
+  lua_pop(L, 2);
+}
+
 static void release(lua_State *L, bide_failure *f) {
   bide_host *h = f->host;
   if (f->slot) {
@@ -159,11 +168,11 @@ static int default_report(lua_State *L) { /* err, task or future, traceback */
   bide_host *h = bide__host_of(L);
   const char *err = luaL_tolstring(L, 1, NULL), *tb = lua_tostring(L, 3);
   const bide_task *t = bide__totask(L, h, 2);
+  const char *in = t ? " in task " : lua_isnil(L, 2) ? "" : " in a future";
   char name[120];
   if (t) bide__task_name(L, h, 2, name, sizeof name);
-  bide__report(h,
-               lua_pushfstring(L, "bide: unhandled error in %s%s: %s%s%s", t ? "task " : "a future",
-                               t ? name : "", err, tb ? "\n" : "", tb ? tb : ""));
+  bide__report(h, lua_pushfstring(L, "bide: unhandled error%s%s: %s%s%s", in, t ? name : "", err,
+                                  tb ? "\n" : "", tb ? tb : ""));
   return 0;
 }
 

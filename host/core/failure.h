@@ -32,6 +32,8 @@ struct bide_failure {
  * the future's userdata; `t`: the task that it is, or NULL. May raise (memory). */
 void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_runner *run,
                         const bide_task *t);
+/* Pops an error that belongs to no future and that nobody can take: it is reported at once. */
+void bide__failure_lost(lua_State *L, bide_host *h);
 /* The error has reached a waiter. Never raises. */
 void bide__failure_seen(lua_State *L, bide_witness *w);
 /* Reports failures whose handle is gone; with a run, also all unseen ones of it. Called by the

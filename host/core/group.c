@@ -23,11 +23,7 @@ static void maybe_free(bide_group *g) {
 /* The body has ended and no child is left: the scope leaves the tree. */
 static void close_group(bide_group *g) {
   bide_host *h = g->body.host;
-  while (g->failed) {
-    bide_task *t = g->failed;
-    g->failed = t->next;
-    bide__task_release(h, t);
-  }
+  bide__failed_fini(h, &g->failed);
   bide__scope_close(h, &g->body.scope);
   g->over = 1;
 }
@@ -43,9 +39,7 @@ static int on_child_ended(bide_scope *s, bide_task *t) {
     return 0;
   }
   if (t->fut.state == BIDE_FAILED) {
-    t->next = NULL;
-    *g->failed_tail = t;
-    g->failed_tail = &t->next;
+    bide__failed_add(&g->failed, t);
     bide__scope_cancel(g->body.host, s);
   }
   if (g->children == 0 && g->wait.task && !g->wait.set) bide__wake(&g->wait, g->abort_status);
@@ -88,56 +82,11 @@ bide_scope *bide__group_scope(bide_wait *w) {
 
 /* ---- the end ---- */
 
-/* The errors of failed children but the first, and the body's, as details of the error on top. */
-static void add_others(lua_State *L, bide_host *h, const bide_task *from, int body_error) {
-  int err = lua_gettop(L), n = 0;
-  if (!from && !body_error) return;
-  bide__details(L, h, err, 1);
-  lua_newtable(L);
-  for (; from; from = from->next) {
-    bide__push_task(L, h, from);
-    bide__push_error(L, h, -1);
-    lua_remove(L, -2);
-    lua_rawseti(L, -2, ++n);
-  }
-  if (body_error) {
-    lua_pushvalue(L, body_error);
-    lua_rawseti(L, -2, ++n);
-  }
-  lua_setfield(L, -2, "others");
-  lua_settop(L, err);
-}
-
-/* Protected: (group) → error; reads the errors of the failed children while they are anchored. */
-static int read_errors(lua_State *L) {
-  bide_group *g = lua_touserdata(L, 1);
-  bide_host *h = g->body.host;
-  int body_error = g->body_error ? 2 : 0;
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
-  /* the caller's cancellation would hide a child's error: whoever catches it forgets it */
-  if (body_error && g->failed && bide__error_is_own_cancel(L, h, body_error)) body_error = 0;
-  if (body_error && (g->body_first || !g->failed)) {
-    lua_pushvalue(L, 2);
-    add_others(L, h, g->failed, 0);
-  } else {
-    bide__push_task(L, h, g->failed);
-    bide__push_error(L, h, -1);
-    add_others(L, h, g->failed->next, body_error);
-  }
-  return 1;
-}
-
 /* 1: handle; 2…: the body's results, or its error. */
 static int k_ended(lua_State *L, bide_host *h, bide_wait *w) {
   bide_group *g = bide_container(w, bide_group, wait);
-  int status = w->status, failed = g->failed || g->body_error, nres = lua_gettop(L) - 1;
-  if (failed) {
-    lua_pushcfunction(L, read_errors);
-    lua_pushlightuserdata(L, g);
-    if (g->body_error) lua_pushvalue(L, 2);
-    else lua_pushnil(L);
-    lua_pcall(L, 2, 1, 0); /* an error here (memory) is the one to raise */
-  }
+  int status = w->status, failed = g->failed.first || g->failed.body, nres = lua_gettop(L) - 1;
+  if (failed) bide__failed_push(L, &g->failed, 2);
   close_group(g);
   maybe_free(g);
   if (failed) return lua_error(L);
@@ -153,13 +102,13 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
     if (bide__scope_is_origin(s) && bide__error_is_own_cancel(L, h, -1)) {
       lua_settop(L, 1);
     } else {
-      g->body_error = 1;
-      g->body_first = g->failed == NULL;
+      g->failed.body = 1;
+      g->failed.body_first = g->failed.first == NULL;
     }
   }
   bide__scope_leave(h->current, s);
   s->kind = BIDE_SCOPE_OWNED;
-  if (g->body_error) bide__scope_cancel(h, s);
+  if (g->failed.body) bide__scope_cancel(h, s);
   if (g->children == 0) return bide__complete(L, h, &g->wait, 0, k_ended);
   return bide__suspend(L, h, &g->wait, &group_ops, k_ended);
 }
@@ -176,7 +125,7 @@ int bide__group(lua_State *L, bide_host *h) {
   g = bide__alloc(h, sizeof *g);
   if (!g) return luaL_error(L, "not enough memory");
   memset(g, 0, sizeof *g);
-  g->failed_tail = &g->failed;
+  bide__failed_init(&g->failed);
   g->handle = 1;
   g->body.host = h;
   bide__scope_open(&g->body.scope, h->current->scope, h->current, BIDE_SCOPE_BODY, 0);

@@ -101,7 +101,7 @@ struct bide_host {
   int names_ref;     /* weak table of names given by task:name(s) */
   int unhandled_ref; /* the on_unhandled handler or LUA_NOREF */
   int error_ref;     /* bide.Error */
-  int mt_task_ref, mt_future_ref, mt_failure_ref, mt_group_ref;
+  int mt_task_ref, mt_future_ref, mt_failure_ref, mt_group_ref, mt_guard_ref;
   const void *mt_task, *mt_future, *mt_failure, *mt_group; /* for identity */
   bide_failure *failures, *failures_last;                  /* not seen yet, oldest first */
   unsigned char report_now;                                /* a daemon has failed */

@@ -52,7 +52,8 @@ static void judge(bide_join *j, bide_member *m) {
   if (failed) j->errors++;
   if (j->decided) return;
   decides = j->policy == BIDE_JOIN_FIRST || (j->policy == BIDE_JOIN_ERROR && failed) ||
-            (j->policy == BIDE_JOIN_SUCCESS && !failed);
+            (j->policy == BIDE_JOIN_SUCCESS && !failed) ||
+            (j->policy == BIDE_JOIN_COUNT && j->n - j->pending >= j->need);
   if (!decides) return;
   j->decided = 1;
   j->first = m->index;
@@ -100,6 +101,7 @@ static void drop_join(bide_wait *w) {
 const bide_waitops bide__gather_ops = {"gather", abort_join, NULL, drop_join, 1};
 const bide_waitops bide__race_ops = {"race", abort_join, NULL, drop_join, 1};
 const bide_waitops bide__any_ops = {"any", abort_join, NULL, drop_join, 1};
+const bide_waitops bide__wait_ops = {"wait", abort_join, NULL, drop_join, 1};
 const bide_waitops bide__settle_ops = {"settle", abort_join, NULL, drop_join, 1};
 
 /* ---- starting ---- */
@@ -183,12 +185,8 @@ static void judge_ended(bide_join *j) {
   if (j->decided) stop(j);
 }
 
-int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
-               const bide_waitops *ops, bide_kwait k) {
-  bide_join *j;
-  check_cycles(L, h, items, n, policy, ops->op);
-  j = join_new(h, n, policy);
-  if (!j) return luaL_error(L, "not enough memory");
+static int start(lua_State *L, bide_join *j, int items, const bide_waitops *ops, bide_kwait k) {
+  bide_host *h = j->host;
   j->site = bide__site_caller(L, h);
   lua_pushcfunction(L, start_members);
   lua_pushvalue(L, items);
@@ -201,4 +199,22 @@ int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
   judge_ended(j);
   if (is_over(j)) return bide__complete(L, h, &j->wait, 0, k);
   return bide__suspend(L, h, &j->wait, ops, k);
+}
+
+int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
+               const bide_waitops *ops, bide_kwait k) {
+  bide_join *j;
+  check_cycles(L, h, items, n, policy, ops->op);
+  j = join_new(h, n, policy);
+  return j ? start(L, j, items, ops, k) : luaL_error(L, "not enough memory");
+}
+
+int bide__join_count(lua_State *L, bide_host *h, int items, uint32_t n, uint32_t need,
+                     const bide_waitops *ops, bide_kwait k) {
+  bide_join *j;
+  check_cycles(L, h, items, n, BIDE_JOIN_COUNT, ops->op);
+  j = join_new(h, n, BIDE_JOIN_COUNT);
+  if (!j) return luaL_error(L, "not enough memory");
+  j->need = need;
+  return start(L, j, items, ops, k);
 }

@@ -15,6 +15,7 @@ enum {
   BIDE_JOIN_ERROR,   /* all have ended, or one has failed (gather) */
   BIDE_JOIN_FIRST,   /* one has ended (race) */
   BIDE_JOIN_SUCCESS, /* one is done, or all have ended (any) */
+  BIDE_JOIN_COUNT,   /* `need` have ended (wait) */
 };
 
 typedef struct bide_join bide_join;
@@ -30,6 +31,7 @@ struct bide_join {
   bide_wait wait;
   bide_host *host;
   uint32_t n, pending, owned_pending;
+  uint32_t need;   /* of BIDE_JOIN_COUNT */
   uint32_t first;  /* index of the member that decided, 0: none */
   uint32_t errors; /* failed members so far */
   uint32_t site;   /* where the join was called */
@@ -43,7 +45,11 @@ struct bide_join {
  * the same index. The continuation calls bide__join_free. Arguments were checked by the caller. */
 int bide__join(lua_State *L, bide_host *h, int items, uint32_t n, int policy,
                const bide_waitops *ops, bide_kwait k);
-extern const bide_waitops bide__gather_ops, bide__race_ops, bide__any_ops, bide__settle_ops;
+/* The same until `need` have ended. */
+int bide__join_count(lua_State *L, bide_host *h, int items, uint32_t n, uint32_t need,
+                     const bide_waitops *ops, bide_kwait k);
+extern const bide_waitops bide__gather_ops, bide__race_ops, bide__any_ops, bide__settle_ops,
+    bide__wait_ops;
 bide_join *bide__join_of(bide_wait *w);
 /* The task that waits in the join behind a link, or NULL if it is no join's. */
 const bide_task *bide__join_awaiter(const bide_link *link);

@@ -93,9 +93,13 @@ static int run_round(bide_host *h) {
   return n;
 }
 
+/* Steps push a few values on the stack of the thread that drives the loop, whoever's frame is there. */
+enum { DRIVER_STACK = 40 };
+
 static void drain(bide_host *h) {
   uint64_t now = 0;
   int steps = 0, timed = h->timers.n || h->alarms.n || h->deadlines.n;
+  if (BIDE_UNLIKELY(!lua_checkstack(h->from, DRIVER_STACK))) return; /* no memory: a turn later */
   if (timed) {
     now = bide__now_ns(h);
     fire_timers(h, now);

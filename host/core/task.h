@@ -16,6 +16,7 @@
 
 #include "future.h"
 #include "scope.h"
+#include "waiter.h"
 
 /* fut.flags */
 enum {
@@ -48,6 +49,8 @@ struct bide_task {
       bide_link link; /* await */
       bide_fut *on;
     } await;
+    bide_waiter waiter; /* lock, condition, event */
+    bide_peer peer;     /* channel */
   } op;
   uint32_t thread_slot; /* the one of its thread */
   uint32_t site_spawn;  /* where it was spawned */

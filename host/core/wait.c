@@ -103,12 +103,19 @@ void bide__wake(bide_wait *w, int status) {
   if (t->wait == w) bide__ready(bide__task_host(t), t);
 }
 
+static void abort_complete(bide_wait *w, int status) {
+  (void)w;
+  (void)status;
+}
+static const bide_waitops complete_ops = {"complete", abort_complete, NULL, NULL, 0};
+
 /* Nonzero when it is the turn of others first; the wait is then complete and in the later queue. */
 static int others_first(bide_host *h, bide_wait *w, int status) {
   w->status = status;
   w->task = NULL;
   if (BIDE_LIKELY(++h->fast < 128)) return 0;
   h->fast = 0;
+  if (w == &h->current->own) w->ops = &complete_ops; /* not those of an earlier wait */
   w->task = h->current;
   w->set = w->aborted = 1; /* complete: cancellation comes too late for it */
   h->current->wait = w;

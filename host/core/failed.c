@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* failed.c: see failed.h. The list goes by the tasks' `next`, which an ended task has no use for.
+ */
+#include "failed.h"
+#include "error.h"
+
+void bide__failed_init(bide_failed *f) {
+  f->first = NULL;
+  f->tail = &f->first;
+  f->body = f->body_first = 0;
+}
+
+void bide__failed_add(bide_failed *f, bide_task *t) {
+  t->next = NULL;
+  *f->tail = t;
+  f->tail = &t->next;
+}
+
+void bide__failed_fini(bide_host *h, bide_failed *f) {
+  while (f->first) {
+    bide_task *t = f->first;
+    f->first = t->next;
+    bide__task_release(h, t);
+  }
+  f->tail = &f->first;
+}
+
+/* The errors of failed children but the first, and the body's, as details of the error on top. */
+static void add_others(lua_State *L, bide_host *h, const bide_task *from, int body) {
+  int err = lua_gettop(L), n = 0;
+  if (!from && !body) return;
+  bide__details(L, h, err, 1);
+  lua_newtable(L);
+  for (; from; from = from->next) {
+    bide__push_task(L, h, from);
+    bide__push_error(L, h, -1);
+    lua_remove(L, -2);
+    lua_rawseti(L, -2, ++n);
+  }
+  if (body) {
+    lua_pushvalue(L, body);
+    lua_rawseti(L, -2, ++n);
+  }
+  lua_setfield(L, -2, "others");
+  lua_settop(L, err);
+}
+
+/* Protected: (list, the body's error or nil) → error. */
+static int read_errors(lua_State *L) {
+  bide_failed *f = lua_touserdata(L, 1);
+  bide_host *h = bide__host_of(L);
+  int body = f->body ? 2 : 0;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (body && (f->body_first || !f->first)) {
+    lua_pushvalue(L, body);
+    add_others(L, h, f->first, 0);
+  } else {
+    bide__push_task(L, h, f->first);
+    bide__push_error(L, h, -1);
+    add_others(L, h, f->first->next, body);
+  }
+  return 1;
+}
+
+void bide__failed_push(lua_State *L, bide_failed *f, int body) {
+  lua_pushcfunction(L, read_errors);
+  lua_pushlightuserdata(L, f);
+  if (f->body) lua_pushvalue(L, body);
+  else lua_pushnil(L);
+  lua_pcall(L, 2, 1, 0);
+}

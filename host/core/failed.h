@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* failed.h: the children of a scope that have failed, kept anchored until their errors have been
+ * read: the first is raised, the others become its details. */
+#ifndef BIDE_CORE_FAILED_H
+#define BIDE_CORE_FAILED_H
+
+#include "host.h"
+
+typedef struct bide_failed {
+  bide_task *first, **tail;
+  unsigned char body;       /* what runs in the scope itself has raised an error of its own */
+  unsigned char body_first; /* … before any child did */
+} bide_failed;
+
+void bide__failed_init(bide_failed *f);
+/* In a scope's `ended`, which then returns nonzero: keeps `t`, in the order of ending. */
+void bide__failed_add(bide_failed *f, bide_task *t);
+/* Pushes the error to raise. `body`: index of the body's error, if there is one. Never raises: an
+ * error on the way (memory) is the one to raise then. */
+void bide__failed_push(lua_State *L, bide_failed *f, int body);
+/* Lets go of them. */
+void bide__failed_fini(bide_host *h, bide_failed *f);
+
+#endif
