@@ -93,7 +93,8 @@ static int run_round(bide_host *h) {
   return n;
 }
 
-/* Steps push a few values on the stack of the thread that drives the loop, whoever's frame is there. */
+/* Steps push a few values on the stack of the thread that drives the loop, whoever's frame is
+ * there. */
 enum { DRIVER_STACK = 40 };
 
 static void drain(bide_host *h) {
