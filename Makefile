@@ -47,13 +47,15 @@ MODE_FLAGS := $(MODE_FLAGS_$(MODE))
 # $(call lazy,NAME,COMMAND): NAME becomes what COMMAND prints, asked once and only when used, so
 # that `make deps` works on a machine that has no pkg-config yet.
 lazy = $(eval $(1) = $$(eval $(1) := $$$$(shell $(2)))$$($(1)))
-$(call lazy,PKG_CFLAGS,$(PKG_CONFIG) --cflags lua5.4 libuv openssl zlib)
+$(call lazy,PKG_CFLAGS,$(PKG_CONFIG) --cflags lua5.4 libuv libcares openssl zlib)
 $(call lazy,LUA_LIBS,$(PKG_CONFIG) --libs lua5.4)
 $(call lazy,UV_LIBS,$(PKG_CONFIG) --libs libuv)
+$(call lazy,CARES_LIBS,$(PKG_CONFIG) --libs libcares)
 $(call lazy,SSL_LIBS,$(PKG_CONFIG) --libs openssl)
 $(call lazy,Z_LIBS,$(PKG_CONFIG) --libs zlib)
 $(call lazy,LUA_LIBDIR,$(PKG_CONFIG) --variable=libdir lua5.4)
 $(call lazy,UV_LIBDIR,$(PKG_CONFIG) --variable=libdir libuv)
+$(call lazy,CARES_LIBDIR,$(PKG_CONFIG) --variable=libdir libcares)
 $(call lazy,SSL_LIBDIR,$(PKG_CONFIG) --variable=libdir openssl)
 $(call lazy,Z_LIBDIR,$(PKG_CONFIG) --variable=libdir zlib)
 
@@ -160,6 +162,7 @@ $(BUILD)/lua/%.lua: lua/%.lua
 PROGRAM_LIBS = \
   -Wl,--whole-archive $(call static,$(LUA_LIBDIR)/liblua5.4.a,$(LUA_LIBS)) -Wl,--no-whole-archive \
   $(call static,$(UV_LIBDIR)/libuv_a.a $(UV_LIBDIR)/libuv.a,$(UV_LIBS)) \
+  $(call static,$(CARES_LIBDIR)/libcares.a,$(CARES_LIBS)) \
   $(call static,$(SSL_LIBDIR)/libssl.a,$(SSL_LIBS)) \
   $(call static,$(SSL_LIBDIR)/libcrypto.a,) \
   $(call static,$(Z_LIBDIR)/libz.a,$(Z_LIBS)) $(SYSTEM_LIBS)
@@ -178,7 +181,7 @@ $(LIB_REAL): $(LIB_OBJ) bindings/bide.map
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libbide.so.$(SOVERSION) \
 	  -Wl,--version-script=bindings/bide.map -o $@ $(LIB_OBJ) \
-	  -Wl,--as-needed $(LUA_LIBS) $(UV_LIBS) $(SSL_LIBS) $(Z_LIBS) $(SYSTEM_LIBS)
+	  -Wl,--as-needed $(LUA_LIBS) $(UV_LIBS) $(CARES_LIBS) $(SSL_LIBS) $(Z_LIBS) $(SYSTEM_LIBS)
 
 $(LIB_SO): $(LIB_REAL)
 	ln -sf $(notdir $(LIB_REAL)) $(LIB_SO).$(SOVERSION)
@@ -189,7 +192,7 @@ $(LIB_SO): $(LIB_REAL)
 $(BUILD)/lua/bide/core.so: $(CORE_OBJ) bindings/bide.map
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,--version-script=bindings/bide.map -o $@ $(CORE_OBJ) \
-	  -Wl,--as-needed $(UV_LIBS) $(Z_LIBS) $(SYSTEM_LIBS)
+	  -Wl,--as-needed $(UV_LIBS) $(CARES_LIBS) $(Z_LIBS) $(SYSTEM_LIBS)
 
 $(BUILD)/lua/bide/openssl.so: $(TLS_OBJ) bindings/bide.map
 	@mkdir -p $(@D)

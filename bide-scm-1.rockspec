@@ -14,6 +14,7 @@ supported_platforms = { "linux" }
 dependencies = { "lua ~> 5.4" }
 external_dependencies = {
   LIBUV = { header = "uv.h" },
+  CARES = { header = "ares.h" },
   ZLIB = { header = "zlib.h" },
 }
 build = {

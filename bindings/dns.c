@@ -3,6 +3,8 @@
 #include "dial.h"
 #include "lookup.h"
 
+#include <string.h>
+
 /* A copy on the stack of a shared answer, so that an error in between leaks nothing. */
 static int k_resolve(lua_State *L, bide_host *h, bide_wait *w) {
   bide_addr at[BIDE_ADDRS_MAX];
@@ -35,7 +37,34 @@ static int l_resolve(lua_State *L) {
   return bide__lookup(L, h, name, family, timeout, k_resolve);
 }
 
+/* servers(list): asks "address[:port]"s instead of those of resolv.conf; servers(): those again */
+static int l_servers(lua_State *L) {
+  bide_host *h = bide__host(L);
+  luaL_Buffer b;
+  if (lua_isnoneornil(L, 1)) {
+    bide__resolve_servers(h, NULL);
+    return 0;
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_Integer n = luaL_len(L, 1);
+  luaL_argcheck(L, n > 0 && n <= 32, 1, "list of 1 to 32 addresses expected");
+  lua_settop(L, 1);
+  luaL_buffinit(L, &b);
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (i > 1) luaL_addchar(&b, ',');
+    if (lua_geti(L, 1, i) != LUA_TSTRING) luaL_argerror(L, 1, "list of addresses expected");
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  const char *list = lua_tostring(L, -1);
+  luaL_argcheck(L, strlen(list) == lua_rawlen(L, -1), 1, "list of addresses expected");
+  int status = bide__resolve_servers(h, list);
+  luaL_argcheck(L, status != UV_EINVAL, 1, "list of addresses expected");
+  return status ? bide__lookup_fail(L, h, status, "servers", list) : 0;
+}
+
 void bide__open_dns(lua_State *L, int host) {
-  static const luaL_Reg functions[] = {{"resolve", l_resolve}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"resolve", l_resolve}, {"servers", l_servers}, {NULL, NULL}};
   bide__new_lib(L, host, functions);
 }

@@ -121,7 +121,7 @@ int bide__listen_tcp(lua_State *L, int secure) {
   lua_pushboolean(L, secure);
   if (bide__checkpoint(L, h, "listen")) return bide__refuse(L, h);
   if (!strcmp(host, "*")) return listen_any(L, h);
-  bide_addrs *known = bide__resolve_now(h, host, family);
+  bide_addrs *known = bide__resolve_now(h, host, family, &ignored);
   if (!known) return bide__lookup(L, h, host, family, BIDE_LOOKUP_TIMEOUT, k_listen);
   bide_addr addr = known->at[0];
   bide__addrs_unref(h, known);

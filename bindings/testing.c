@@ -2,6 +2,7 @@
 /* testing.c: the field `testing` of bide.core: the virtual clock and counts of what is left. The
  * public face is bide.testing. */
 #include "bindings.h"
+#include "net/resolver.h"
 
 /* Alarms belong to what outlives a task (an idle connection, say): they keep the time that is left.
  * All move alike, so the heap's order holds. */
@@ -57,7 +58,19 @@ static int l_counts(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"virtual", l_virtual}, {"counts", l_counts}, {NULL, NULL}};
+/* hosts_file(path): names are looked for there instead of in /etc/hosts; nil: there again. The path
+ * is kept in the registry. */
+static int l_hosts_file(lua_State *L) {
+  static const char key = 0;
+  const char *path = luaL_optstring(L, 1, NULL);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+  bide__resolve_hosts_file(bide__host(L), path);
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"virtual", l_virtual}, {"counts", l_counts}, {"hosts_file", l_hosts_file}, {NULL, NULL}};
 
 void bide__open_testing(lua_State *L, int host) {
   bide__new_lib(L, host, functions);

@@ -269,7 +269,8 @@ static int l_send(lua_State *L) {
   }
   lua_settop(L, 4);
   const char *host = lua_tostring(L, 3);
-  bide_addrs *known = bide__resolve_now(h, host, socket_family(s));
+  int ignored;
+  bide_addrs *known = bide__resolve_now(h, host, socket_family(s), &ignored);
   if (!known) return bide__lookup(L, h, host, socket_family(s), BIDE_LOOKUP_TIMEOUT, k_send_to);
   bide_addr a = known->at[0];
   bide__addrs_unref(h, known);

@@ -17,6 +17,7 @@ typedef union bide_addr {
 
 #define BIDE_ADDR_TEXT 64  /* room for an address with its zone */
 #define BIDE_HOST_MAX  253 /* longest name that is looked up (RFC 1035, without the last dot) */
+#define BIDE_ADDRS_MAX 64  /* addresses kept of one answer */
 
 /* Takes a literal ("127.0.0.1", "::1", "fe80::1%eth0"; no brackets, no octal or short forms).
  * 0 or UV_EINVAL. */

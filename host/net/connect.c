@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* connect.c: Happy Eyeballs (contract in connect.h; RFC 8305).
  *
- * The operation walks a list of addresses; each attempt is a connection of its own whose user it
- * is. Invariant: until `done`, an attempt is under way, or the look-up is, or the retry alarm is
- * set. */
+ * Both families are looked up at once, and each has a list of addresses of its own, which comes
+ * when it comes; the operation takes from them in turn. Each attempt is a connection of its own
+ * whose user it is. Invariant: until `done`, an attempt is under way, or a look-up is, or the alarm
+ * for the next attempt is set. */
 #include "connect.h"
 #include "plain.h"
 #include "core/error.h"
@@ -15,34 +16,46 @@
 #include <string.h>
 #include <unistd.h>
 
-#define UNIX_RETRY 0.02 /* seconds until a unix socket with a full backlog is tried again */
+#define RESOLUTION_DELAY 0.05 /* IPv4 waits so long for the answer for IPv6 (section 3) */
+#define UNIX_RETRY       0.02 /* seconds until a unix socket with a full backlog is tried again */
 
 typedef struct connect_op connect_op;
 
 typedef struct attempt {
   connect_op *op;
   bide_conn *conn; /* NULL when not under way */
-  uint32_t index;  /* of the address */
+  bide_addr addr;
 } attempt;
+
+/* What one family has brought. */
+typedef struct family {
+  bide_query query;
+  attempt *at; /* owned; the addresses in the order of trying */
+  uint32_t n, begun;
+  int failed; /* the look-up's status */
+} family;
 
 struct connect_op {
   bide_connect pub; /* first */
   bide_netitem item;
-  bide_query query;
   bide_alarm next;    /* time for the next address */
   bide_alarm timeout; /* for all */
   bide_alarm soon;    /* the answer was known in the call: done comes from the loop */
   void (*done)(bide_connect *op);
   int port, has_local, ended;
   bide_addr local;
-  bide_addr *at;  /* owned; the addresses in the order of trying */
-  attempt *tries; /* owned; one per address */
-  uint32_t n, begun, running;
+  family part[2]; /* FIRST, SECOND */
+  uint32_t running, errors_cap;
+  int turn;                /* the part whose address is next */
   struct sockaddr_un path; /* AF_UNIX when connecting to one */
   socklen_t path_len;
   size_t host_size;
   char host[]; /* as given */
 };
+
+/* IPv6 is the first where both are asked for; where all is known, the family of the first address.
+ */
+enum { FIRST, SECOND };
 
 static void begin_next(connect_op *op);
 
@@ -53,15 +66,17 @@ static void on_soon(bide_alarm *a) {
 
 static void give_up_rest(connect_op *op) {
   bide_host *h = op->pub.host;
-  bide__resolve_cancel(&op->query);
   bide__alarm_stop(h, &op->next);
   bide__alarm_stop(h, &op->timeout);
-  for (uint32_t i = 0; i < op->begun; i++) {
-    bide_conn *c = op->tries[i].conn;
-    op->tries[i].conn = NULL;
-    if (!c) continue;
-    bide__conn_use(c, NULL, NULL);
-    bide__conn_close(c);
+  for (family *f = op->part; f < op->part + 2; f++) {
+    bide__resolve_cancel(&f->query);
+    for (uint32_t i = 0; i < f->begun; i++) {
+      bide_conn *c = f->at[i].conn;
+      f->at[i].conn = NULL;
+      if (!c) continue;
+      bide__conn_use(c, NULL, NULL);
+      bide__conn_close(c);
+    }
   }
   op->running = 0;
 }
@@ -75,15 +90,41 @@ static void end(connect_op *op, int status, bide_conn *conn) {
   op->done(&op->pub);
 }
 
-static void note_failure(connect_op *op, uint32_t index, int status) {
-  op->pub.errors[op->pub.nerrors++] = (bide_connect_error){op->at[index], status};
+static int is_looking(const connect_op *op) {
+  return op->part[FIRST].query.lookup || op->part[SECOND].query.lookup;
+}
+
+/* The part whose address is to be tried next, in turns; or NULL. */
+static family *next_part(connect_op *op) {
+  for (int i = 0; i < 2; i++) {
+    family *f = &op->part[op->turn ^ i];
+    if (f->begun < f->n) return f;
+  }
+  return NULL;
+}
+
+/* There is room: add_part has seen to it. */
+static void note_failure(connect_op *op, const attempt *t, int status) {
+  op->pub.errors[op->pub.nerrors++] = (bide_connect_error){t->addr, status};
   op->pub.status = status;
+}
+
+/* Nothing is left to wait for: the last address's failure, or else that of the look-ups. */
+static void end_failed(connect_op *op) {
+  int failed = op->part[SECOND].failed;
+  if (!failed || failed == UV_EAI_NODATA) failed = op->part[FIRST].failed;
+  if (!failed) failed = op->part[SECOND].failed;
+  if (!op->pub.nerrors && failed) {
+    op->pub.in_lookup = 1;
+    op->pub.status = failed;
+  }
+  end(op, op->pub.status, NULL);
 }
 
 /* After a failure: the next address at once, or the end. */
 static void go_on(connect_op *op) {
-  if (op->begun < op->n) begin_next(op);
-  else if (!op->running) end(op, op->pub.status, NULL);
+  if (next_part(op)) begin_next(op);
+  else if (!op->running && !is_looking(op)) end_failed(op);
 }
 
 /* A connection from a port to itself: TCP allows it when nobody listens and the port is drawn by
@@ -102,7 +143,7 @@ static void on_writable(bide_conn *c) {
   socklen_t len = sizeof status;
   if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &status, &len)) status = errno;
   status = status ? uv_translate_sys_error(status) : 0;
-  if (!status && !op->path_len && is_self(c, &op->at[t->index])) status = UV_ECONNREFUSED;
+  if (!status && !op->path_len && is_self(c, &t->addr)) status = UV_ECONNREFUSED;
   t->conn = NULL;
   op->running--;
   bide__conn_use(c, NULL, NULL);
@@ -111,7 +152,7 @@ static void on_writable(bide_conn *c) {
     return;
   }
   bide__conn_close(c);
-  note_failure(op, t->index, status);
+  note_failure(op, t, status);
   go_on(op);
 }
 
@@ -136,12 +177,9 @@ static int start_connect(connect_op *op, int fd, const bide_addr *addr) {
 }
 
 /* 0, or why the address can't even be tried. */
-static int begin(connect_op *op, uint32_t index) {
-  attempt *t = &op->tries[index];
-  const bide_addr *addr = &op->at[index];
-  int family = op->path_len ? AF_UNIX : addr->sa.sa_family;
-  int fd = bide__socket(family, SOCK_STREAM), status;
-  *t = (attempt){.op = op, .index = index};
+static int begin(connect_op *op, attempt *t) {
+  const bide_addr *addr = &t->addr;
+  int fd = bide__socket(op->path_len ? AF_UNIX : addr->sa.sa_family, SOCK_STREAM), status;
   if (fd < 0) return fd;
   if ((status = start_connect(op, fd, addr))) {
     close(fd);
@@ -160,65 +198,105 @@ static int begin(connect_op *op, uint32_t index) {
 
 static void on_next(bide_alarm *a) {
   connect_op *op = bide_container(a, connect_op, next);
-  if (op->begun < op->n) begin_next(op);
+  if (next_part(op)) begin_next(op);
 }
 
 static void begin_next(connect_op *op) {
   bide_host *h = op->pub.host;
-  while (op->begun < op->n) {
-    int status = begin(op, op->begun);
+  family *f;
+  while ((f = next_part(op))) {
+    attempt *t = &f->at[f->begun];
+    int status = begin(op, t);
     if (status == UV_EAGAIN && op->path_len) { /* a full backlog */
       if (!bide__alarm_again(h, &op->next, UNIX_RETRY, on_next)) return;
       status = UV_ENOMEM;
     }
-    uint32_t index = op->begun++;
+    f->begun++;
+    op->turn = f == &op->part[FIRST] ? SECOND : FIRST;
     if (!status) {
       op->running++;
-      if (op->begun < op->n) bide__alarm_again(h, &op->next, BIDE_CONNECT_STAGGER, on_next);
+      if (next_part(op)) bide__alarm_again(h, &op->next, BIDE_CONNECT_STAGGER, on_next);
       return;
     }
-    note_failure(op, index, status);
+    note_failure(op, t, status);
   }
-  if (!op->running) end(op, op->pub.status, NULL);
+  if (!op->running && !is_looking(op)) end_failed(op);
 }
 
-/* Families in turn, beginning with that of the first address (RFC 8305 section 4). */
-static void interleave(connect_op *op, const bide_addrs *addrs) {
-  uint32_t pos[2] = {0, 0};
-  int family = addrs->at[0].sa.sa_family, turn = 0;
-  for (uint32_t k = 0; k < addrs->n; turn = !turn) {
-    uint32_t i = pos[turn];
-    while (i < addrs->n && (addrs->at[i].sa.sa_family == family) == turn) i++;
-    pos[turn] = i + 1;
-    if (i >= addrs->n) continue;
-    op->at[k] = addrs->at[i];
-    bide__addr_set_port(&op->at[k++], op->port);
-  }
-}
-
-static int set_addrs(connect_op *op, const bide_addrs *addrs, uint32_t n) {
-  bide_host *h = op->pub.host;
-  op->n = n;
-  op->at = bide__alloc(h, n * sizeof *op->at);
-  op->tries = bide__alloc(h, n * sizeof *op->tries);
-  op->pub.errors = bide__alloc(h, n * sizeof *op->pub.errors);
-  if (!op->at || !op->tries || !op->pub.errors) return UV_ENOMEM;
-  memset(op->at, 0, n * sizeof *op->at);
-  if (addrs) interleave(op, addrs);
+/* Room for the failures of `n` addresses more. */
+static int reserve_errors(connect_op *op, uint32_t n) {
+  size_t size = sizeof *op->pub.errors, old = op->errors_cap * size;
+  void *errors = op->pub.errors ? bide__realloc(op->pub.host, op->pub.errors, old, old + n * size)
+                                : bide__alloc(op->pub.host, n * size);
+  if (!errors) return UV_ENOMEM;
+  op->pub.errors = errors;
+  op->errors_cap += n;
   return 0;
 }
 
-static void on_resolved(bide_query *q, int status, bide_addrs *addrs) {
-  connect_op *op = bide_container(q, connect_op, query);
-  op->pub.in_lookup = status != 0;
-  if (!status) status = set_addrs(op, addrs, addrs->n);
-  if (status) end(op, status, NULL);
-  else begin_next(op);
+/* Takes those addresses that are of `af` (all: AF_UNSPEC; a unix socket: NULL, one). */
+static int add_part(connect_op *op, family *f, const bide_addrs *addrs, int af) {
+  uint32_t n = !addrs, k = 0;
+  for (uint32_t i = 0; addrs && i < addrs->n; i++) n += !af || addrs->at[i].sa.sa_family == af;
+  if (!n) return 0;
+  if (reserve_errors(op, n)) return UV_ENOMEM;
+  if (!(f->at = bide__alloc(op->pub.host, n * sizeof *f->at))) return UV_ENOMEM;
+  f->n = n;
+  for (uint32_t i = 0; k < n; i++) {
+    if (addrs && af && addrs->at[i].sa.sa_family != af) continue;
+    f->at[k] = (attempt){.op = op};
+    if (addrs) f->at[k].addr = addrs->at[i];
+    if (addrs) bide__addr_set_port(&f->at[k].addr, op->port);
+    k++;
+  }
+  return 0;
+}
+
+/* Families in turn, beginning with that of the first address (section 4). */
+static int add_known(connect_op *op, const bide_addrs *addrs) {
+  int first = addrs->at[0].sa.sa_family;
+  int status = add_part(op, &op->part[FIRST], addrs, first);
+  return status ? status
+                : add_part(op, &op->part[SECOND], addrs, first == AF_INET ? AF_INET6 : AF_INET);
+}
+
+/* Attempts under way have their own alarm for the next; IPv4 alone waits a little for IPv6. */
+static void on_resolved(connect_op *op, family *f, int status, const bide_addrs *addrs) {
+  f->failed = status;
+  if (!status) f->failed = add_part(op, f, addrs, AF_UNSPEC);
+  if (op->running) {
+    if (!op->next.timer.pos)
+      bide__alarm_again(op->pub.host, &op->next, BIDE_CONNECT_STAGGER, on_next);
+    return;
+  }
+  if (!f->failed && f == &op->part[SECOND] && op->part[FIRST].query.lookup &&
+      !bide__alarm_again(op->pub.host, &op->next, RESOLUTION_DELAY, on_next))
+    return;
+  go_on(op);
+}
+
+static void on_first(bide_query *q, int status, bide_addrs *addrs) {
+  family *f = bide_container(q, family, query);
+  on_resolved(bide_container(f, connect_op, part[FIRST]), f, status, addrs);
+}
+
+static void on_second(bide_query *q, int status, bide_addrs *addrs) {
+  family *f = bide_container(q, family, query);
+  on_resolved(bide_container(f, connect_op, part[SECOND]), f, status, addrs);
+}
+
+static int look_up(connect_op *op, const char *host, int af) {
+  int status = 0;
+  if (af != AF_INET)
+    status = bide__resolve(op->pub.host, &op->part[FIRST].query, host, AF_INET6, on_first);
+  if (!status && af != AF_INET6)
+    status = bide__resolve(op->pub.host, &op->part[SECOND].query, host, AF_INET, on_second);
+  return status;
 }
 
 static void on_timeout(bide_alarm *a) {
   connect_op *op = bide_container(a, connect_op, timeout);
-  op->pub.in_lookup = op->query.lookup != NULL;
+  op->pub.in_lookup = !op->running && !op->pub.nerrors && is_looking(op);
   end(op, UV_ETIMEDOUT, NULL);
 }
 
@@ -259,7 +337,7 @@ static int start(connect_op *op, int status, const bide_connect_options *o) {
     bide__connect_free(&op->pub);
     return status;
   }
-  if (!op->n) return 0; /* the look-up is under way */
+  if (is_looking(op)) return 0;
   op->done = hold;
   begin_next(op);
   op->done = done;
@@ -271,13 +349,13 @@ static int start(connect_op *op, int status, const bide_connect_options *o) {
 
 int bide__connect(bide_host *h, const char *host, int port, const bide_connect_options *o,
                   void (*done)(bide_connect *op), void *user, bide_connect **out) {
-  int family = o ? o->family : AF_UNSPEC, status;
+  int af = o ? o->family : AF_UNSPEC, status;
   connect_op *op = new_op(h, host, o, done, user);
   if (!op) return h->closed ? UV_ECANCELED : UV_ENOMEM;
   op->port = port;
-  bide_addrs *known = bide__resolve_now(h, host, family);
-  if (known) status = set_addrs(op, known, known->n);
-  else status = bide__resolve(h, &op->query, host, family, on_resolved);
+  bide_addrs *known = bide__resolve_now(h, host, af, &status);
+  if (known) status = add_known(op, known);
+  else if (!status) status = look_up(op, host, af);
   bide__addrs_unref(h, known);
   status = start(op, status, o);
   if (!status) *out = &op->pub;
@@ -301,7 +379,7 @@ int bide__connect_unix(bide_host *h, const char *path, size_t len, const bide_co
   connect_op *op = new_op(h, "", o, done, user);
   if (!op) return h->closed ? UV_ECANCELED : UV_ENOMEM;
   int status = bide__unix_address(path, len, &op->path, &op->path_len);
-  if (!status) status = set_addrs(op, NULL, 1);
+  if (!status) status = add_part(op, &op->part[FIRST], NULL, AF_UNSPEC);
   status = start(op, status, o);
   if (!status) *out = &op->pub;
   return status;
@@ -321,9 +399,8 @@ void bide__connect_free(bide_connect *pub) {
     bide__conn_use(pub->conn, NULL, NULL);
     bide__conn_close(pub->conn);
   }
-  free_array(h, op->at, op->n * sizeof *op->at);
-  free_array(h, op->tries, op->n * sizeof *op->tries);
-  free_array(h, pub->errors, op->n * sizeof *pub->errors);
+  for (family *f = op->part; f < op->part + 2; f++) free_array(h, f->at, f->n * sizeof *f->at);
+  free_array(h, pub->errors, op->errors_cap * sizeof *pub->errors);
   bide__free(h, op, sizeof *op + op->host_size);
 }
 

@@ -19,19 +19,19 @@ typedef struct bide_netlink {
 struct bide_net {
   bide_tenant tenant; /* first */
   bide_host *host;
-  bide_netlink open, again, closed_polls; /* rings of polls, poll.c's */
-  bide_netlink others;                    /* ring of bide_netitem: connects under way */
-  const struct bide_poll_ops *poll_ops[3];
-  uv_poll_t handle;                    /* watches `set` */
-  uv_idle_t idle;                      /* active while `again` or `closed_polls` is not empty */
-  int set;                             /* owned; the epoll set */
-  uint32_t alive;                      /* polls that keep the loop alive */
-  uint32_t closing;                    /* handles; the last one to be closed frees this */
-  bide_resolver *resolver;             /* owned; NULL until the first name is asked for */
-  const struct bide_tls_module *tls;   /* NULL until TLS is asked for (secure.h) */
-  struct bide_tls_entry *tls_contexts; /* list, the last used first; owned */
-  uint32_t tls_open;                   /* TLS connections */
-  unsigned char closed;                /* teardown has come by */
+  bide_netlink open, again, closed_polls;  /* rings of polls, poll.c's */
+  bide_netlink others;                     /* ring of bide_netitem: connects under way */
+  const struct bide_poll_ops *poll_ops[5]; /* by kind: BIDE_POLL_KINDS */
+  uv_poll_t handle;                        /* watches `set` */
+  uv_idle_t idle;                          /* active while `again` or `closed_polls` is not empty */
+  int set;                                 /* owned; the epoll set */
+  uint32_t alive;                          /* polls that keep the loop alive */
+  uint32_t closing;                        /* handles; the last one to be closed frees this */
+  bide_resolver *resolver;                 /* owned; NULL until the first name is asked for */
+  const struct bide_tls_module *tls;       /* NULL until TLS is asked for (secure.h) */
+  struct bide_tls_entry *tls_contexts;     /* list, the last used first; owned */
+  uint32_t tls_open;                       /* TLS connections */
+  unsigned char closed;                    /* teardown has come by */
 };
 
 /* Something in net->others. `close` runs no Lua and unlinks. */

@@ -29,7 +29,14 @@ typedef struct bide_poll {
 
 /* In flags: what the kernel was asked for; end of stream or an error; keeps no loop alive. */
 enum { BIDE_POLL_WATCHED = 3, BIDE_POLL_ENDED = 0x40, BIDE_POLL_WEAK = 0x80 };
-enum { BIDE_POLL_STREAM, BIDE_POLL_LISTENER, BIDE_POLL_DATAGRAM };
+enum {
+  BIDE_POLL_STREAM,
+  BIDE_POLL_LISTENER,
+  BIDE_POLL_DATAGRAM,
+  BIDE_POLL_NAMES,
+  BIDE_POLL_SOCKET,
+  BIDE_POLL_KINDS
+};
 
 /* What each kind does; constant tables. None may be NULL. */
 typedef struct bide_poll_ops {

@@ -2,22 +2,24 @@
 /* resolver.c: questions, look-ups and the cache (contract in resolver.h).
  *
  * A look-up is one question under way; the queries that wait for it hang on it. It lives from the
- * first query until its answer comes, or until it is taken back unbegun. */
+ * first query until its answer comes, or until it is taken back unbegun. One whose answer was in
+ * the cache stands in `known` until the next turn of the loop. */
 #include "resolver.h"
-#include "lookup.h"
+#include "hosts.h"
+#include "names.h"
 
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define CACHE_MAX 256
-#define CACHE_SECONDS                                                                              \
-  10.0 /* getaddrinfo tells no time to live; a reconnect burst is what this is for */
 
 typedef struct bide_lookup {
-  struct bide_lookup *next, *prev; /* in resolver->lookups, NULL once answered */
-  bide_query queries;              /* ring */
-  bide_job *job;                   /* the pool's; NULL for an answer that is known already */
-  bide_addrs *addrs;               /* … that one, owned */
+  struct bide_lookup *next, *prev; /* in a ring of the resolver's, NULL once answered */
+  bide_resolver *resolver;
+  bide_query queries; /* ring */
+  bide_question question;
+  bide_addrs *addrs; /* known already; owned */
   int family;
   char name[BIDE_HOST_MAX + 2];
 } bide_lookup;
@@ -32,11 +34,12 @@ typedef struct bide_cached {
 
 struct bide_resolver {
   bide_host *host;
-  uv_async_t async;
-  bide_pool *pool;
-  bide_lookup lookups; /* ring */
-  uint32_t waiting;    /* queries */
-  bide_cached *cache;  /* owned, CACHE_MAX places once there is an answer to keep */
+  bide_names *names;
+  bide_hosts hosts;
+  bide_alarm soon;            /* set while `known` is not empty */
+  bide_lookup lookups, known; /* rings */
+  uint32_t waiting;           /* queries */
+  bide_cached *cache;         /* owned, CACHE_MAX places once there is an answer to keep */
   uint32_t cached, oldest;
 };
 
@@ -44,30 +47,103 @@ void bide__addrs_unref(bide_host *h, bide_addrs *a) {
   if (a && !--a->refs) bide__free(h, a, sizeof *a + a->n * sizeof *a->at);
 }
 
-static bide_addrs *new_addrs(bide_host *h, uint32_t n) {
+static bide_addrs *new_addrs(bide_host *h, const bide_addr *at, uint32_t n) {
   bide_addrs *a = bide__alloc(h, sizeof *a + n * sizeof *a->at);
   if (!a) return NULL;
   a->refs = 1;
   a->n = n;
+  if (n) memcpy(a->at, at, n * sizeof *at);
   return a;
+}
+
+static bide_resolver *open_resolver(bide_net *net) {
+  bide_resolver *r = bide__alloc(net->host, sizeof *r);
+  if (!r) return NULL;
+  *r = (bide_resolver){.host = net->host, .names = bide__names_new(net)};
+  r->lookups.next = r->lookups.prev = &r->lookups;
+  r->known.next = r->known.prev = &r->known;
+  if (r->names) return net->resolver = r;
+  bide__free(net->host, r, sizeof *r);
+  return NULL;
+}
+
+/* The resolver of the host, made when there is none; or NULL and *status. */
+static bide_resolver *resolver_of(bide_host *h, int *status) {
+  bide_net *net = bide__net(h);
+  bide_resolver *r = net ? net->resolver ? net->resolver : open_resolver(net) : NULL;
+  *status = r ? 0 : h->closed ? UV_ECANCELED : UV_ENOMEM;
+  return r;
 }
 
 /* --- what needs no asking --- */
 
-bide_addrs *bide__resolve_now(bide_host *h, const char *name, int family) {
+/* Does `name` lie in a domain that has no addresses by decree (RFC 6761, RFC 7686)? */
+static int is_nowhere(const char *name) {
+  static const char *const nowhere[] = {"invalid", "onion"};
+  size_t n = strlen(name);
+  if (n && name[n - 1] == '.') n--;
+  for (int i = 0; i < 2; i++) {
+    size_t k = strlen(nowhere[i]);
+    if (n >= k && !strncasecmp(name + n - k, nowhere[i], k) && (n == k || name[n - k - 1] == '.'))
+      return 1;
+  }
+  return 0;
+}
+
+static uint32_t from_hosts(bide_host *h, const char *name, int family, bide_addr *at, int *status) {
+  bide_resolver *r = resolver_of(h, status);
+  uint32_t n = r ? bide__hosts_find(h, &r->hosts, name, family, at, BIDE_ADDRS_MAX) : 0;
+  if (r && !n && family != AF_UNSPEC &&
+      bide__hosts_find(h, &r->hosts, name, AF_UNSPEC, at, BIDE_ADDRS_MAX))
+    *status = UV_EAI_NODATA;
+  return n;
+}
+
+bide_addrs *bide__resolve_now(bide_host *h, const char *name, int family, int *status) {
   static const char *const local[] = {"127.0.0.1", "::1"};
-  bide_addr at[2];
+  bide_addr at[BIDE_ADDRS_MAX];
   uint32_t n = 0;
-  if (!bide__addr_literal(name, 0, &at[0])) {
+  *status = 0;
+  if (!bide__addr_host_valid(name, strlen(name)) || is_nowhere(name)) {
+    *status = UV_EAI_NONAME;
+  } else if (!bide__addr_literal(name, 0, &at[0])) {
     n = family == AF_UNSPEC || family == at[0].sa.sa_family;
+    if (!n) *status = UV_EAI_ADDRFAMILY;
   } else if (bide__addr_is_localhost(name)) {
     for (int i = 0; i < 2; i++)
       if (family == AF_UNSPEC || family == (i ? AF_INET6 : AF_INET))
         bide__addr_literal(local[i], 0, &at[n++]);
+  } else {
+    n = from_hosts(h, name, family, at, status);
   }
-  bide_addrs *a = n ? new_addrs(h, n) : NULL;
-  if (a) memcpy(a->at, at, n * sizeof *at);
+  bide_addrs *a = n ? new_addrs(h, at, n) : NULL;
+  if (n && !a) *status = UV_ENOMEM;
   return a;
+}
+
+/* Asks the routing table; no packet is sent. */
+static int has_route(const bide_addr *a) {
+  bide_addr to = *a;
+  int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  bide__addr_set_port(&to, 53);
+  int r = fd < 0 ? -1 : connect(fd, &to.sa, bide__addr_len(&to));
+  if (fd >= 0) close(fd);
+  return !r;
+}
+
+bide_addrs *bide__addrs_merge(bide_host *h, const bide_addrs *v4, const bide_addrs *v6) {
+  const bide_addrs *parts[2] = {v6, v4};
+  uint32_t n = (v4 ? v4->n : 0) + (v6 ? v6->n : 0);
+  if (v4 && v6 && !has_route(&v6->at[0])) {
+    parts[0] = v4;
+    parts[1] = v6;
+  }
+  if (n > BIDE_ADDRS_MAX) n = BIDE_ADDRS_MAX;
+  bide_addr at[BIDE_ADDRS_MAX];
+  uint32_t have = 0;
+  for (int i = 0; i < 2; i++)
+    for (uint32_t k = 0; parts[i] && k < parts[i]->n && have < n; k++) at[have++] = parts[i]->at[k];
+  return n ? new_addrs(h, at, n) : NULL;
 }
 
 /* --- the cache: a ring of places, the oldest answer is overwritten --- */
@@ -89,7 +165,8 @@ static void cache_drop(bide_resolver *r, bide_cached *e) {
   *e = (bide_cached){0};
 }
 
-static void cache_put(bide_resolver *r, const char *name, int family, bide_addrs *addrs) {
+static void cache_put(bide_resolver *r, const char *name, int family, bide_addrs *addrs,
+                      double seconds) {
   bide_host *h = r->host;
   size_t size = strlen(name) + 1;
   char *copy = bide__alloc(h, size);
@@ -105,32 +182,29 @@ static void cache_put(bide_resolver *r, const char *name, int family, bide_addrs
     cache_drop(r, e);
   }
   memcpy(copy, name, size);
-  *e = (bide_cached){copy, size, family, bide__deadline_ns(bide__now_ns(h), CACHE_SECONDS),
+  *e = (bide_cached){copy, size, family, bide__deadline_ns(bide__now_ns(h), seconds),
                      bide__addrs_ref(addrs)};
 }
 
-/* --- answers --- */
-
-static bide_addrs *take_answer(bide_host *h, const struct addrinfo *res) {
-  uint32_t n = 0, i = 0;
-  for (const struct addrinfo *a = res; a && n < BIDE_ADDRS_MAX; a = a->ai_next)
-    n += a->ai_family == AF_INET || a->ai_family == AF_INET6;
-  bide_addrs *addrs = n ? new_addrs(h, n) : NULL;
-  if (!addrs) return NULL;
-  for (const struct addrinfo *a = res; a && i < n; a = a->ai_next) {
-    if (a->ai_family != AF_INET && a->ai_family != AF_INET6) continue;
-    memset(&addrs->at[i], 0, sizeof *addrs->at);
-    memcpy(&addrs->at[i++], a->ai_addr,
-           a->ai_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
-  }
-  return addrs;
+static void cache_clear(bide_resolver *r) {
+  for (uint32_t i = 0; i < r->cached; i++) cache_drop(r, &r->cache[i]);
+  r->cached = r->oldest = 0;
 }
+
+/* --- answers --- */
 
 static void unlink_query(bide_resolver *r, bide_query *q) {
   q->prev->next = q->next;
   q->next->prev = q->prev;
   q->lookup = NULL;
-  if (!--r->waiting) uv_unref((uv_handle_t *)&r->async);
+  r->waiting--;
+}
+
+static void link_lookup(bide_lookup *ring, bide_lookup *l) {
+  l->prev = ring->prev;
+  l->next = ring;
+  l->prev->next = l;
+  ring->prev = l;
 }
 
 static void unlink_lookup(bide_lookup *l) {
@@ -140,7 +214,8 @@ static void unlink_lookup(bide_lookup *l) {
 }
 
 /* Tells all who wait and frees the look-up; each may ask anew meanwhile. */
-static void conclude(bide_resolver *r, bide_lookup *l, int status, bide_addrs *addrs) {
+static void conclude(bide_lookup *l, int status, bide_addrs *addrs) {
+  bide_resolver *r = l->resolver;
   unlink_lookup(l);
   while (l->queries.next != &l->queries) {
     bide_query *q = l->queries.next;
@@ -149,96 +224,52 @@ static void conclude(bide_resolver *r, bide_lookup *l, int status, bide_addrs *a
   }
   bide__addrs_unref(r->host, addrs);
   bide__free(r->host, l, sizeof *l);
+  if (!r->waiting) bide__names_rest(r->names);
 }
 
-static void answer_job(bide_resolver *r, bide_job *job) {
-  bide_lookup *l = job->owner;
-  bide_addrs *addrs = job->status ? NULL : take_answer(r->host, job->res);
-  int status = job->status;
+static void on_answer(bide_question *q, int status, const bide_addr *at, uint32_t n,
+                      double seconds) {
+  bide_lookup *l = bide_container(q, bide_lookup, question);
+  bide_resolver *r = l->resolver;
+  bide_addrs *addrs = status ? NULL : new_addrs(r->host, at, n);
   if (!status && !addrs) status = UV_ENOMEM;
-  if (addrs) cache_put(r, l->name, l->family, addrs);
-  bide__job_free(job);
-  conclude(r, l, status, addrs);
+  if (addrs && seconds > 0) cache_put(r, l->name, l->family, addrs, seconds);
+  conclude(l, status, addrs);
 }
 
-static bide_lookup *first_known(bide_resolver *r, uint32_t *n) {
-  bide_lookup *found = NULL;
-  for (bide_lookup *l = r->lookups.prev; l != &r->lookups; l = l->prev)
-    if (l->addrs) {
-      found = l;
-      ++*n;
-    }
-  return found;
+static void conclude_known(bide_lookup *l, int status) {
+  bide_addrs *addrs = l->addrs;
+  l->addrs = NULL;
+  if (status) bide__addrs_unref(l->resolver->host, addrs);
+  conclude(l, status, status ? NULL : addrs);
 }
 
-/* What is known already is answered from here as well; what a callback asks meanwhile, next time.
- */
-static void on_answers(uv_async_t *async) {
-  bide_resolver *r = bide_container(async, bide_resolver, async);
-  bide_job *job = bide__pool_collect(r->pool), *next;
-  uint32_t n = 0, ignored = 0;
-  bide_lookup *l = first_known(r, &n);
-  for (; job; job = next) {
-    next = job->next;
-    answer_job(r, job);
-  }
-  for (; n && (l = first_known(r, &ignored)); n--) {
-    bide_addrs *addrs = l->addrs;
-    l->addrs = NULL;
-    conclude(r, l, 0, addrs);
-  }
+/* What a callback asks meanwhile is answered next time. */
+static void on_soon(bide_alarm *a) {
+  bide_resolver *r = bide_container(a, bide_resolver, soon);
+  uint32_t n = 0;
+  for (const bide_lookup *l = r->known.next; l != &r->known; l = l->next) n++;
+  for (; n && r->known.next != &r->known; n--) conclude_known(r->known.next, 0);
 }
 
 /* --- questions --- */
-
-static void on_async_closed(uv_handle_t *handle) {
-  bide_resolver *r = bide_container(handle, bide_resolver, async);
-  r->host->closing_handles--;
-  bide__free(r->host, r, sizeof *r);
-}
-
-static bide_resolver *open_resolver(bide_net *net) {
-  bide_resolver *r = bide__alloc(net->host, sizeof *r);
-  if (!r) return NULL;
-  *r = (bide_resolver){.host = net->host};
-  r->lookups.next = r->lookups.prev = &r->lookups;
-  r->pool = bide__pool_new(&r->async);
-  if (!r->pool || uv_async_init(net->host->loop, &r->async, on_answers)) {
-    if (r->pool) bide__pool_drop(r->pool);
-    bide__free(net->host, r, sizeof *r);
-    return NULL;
-  }
-  uv_unref((uv_handle_t *)&r->async);
-  return net->resolver = r;
-}
 
 void bide__resolver_close(bide_net *net) {
   bide_resolver *r = net->resolver;
   if (!r) return;
   net->resolver = NULL;
-  bide__pool_drop(r->pool);
-  while (r->lookups.next != &r->lookups) {
-    bide_lookup *l = r->lookups.next;
-    bide_addrs *addrs = l->addrs;
-    l->addrs = NULL;
-    unlink_lookup(l);
-    while (l->queries.next != &l->queries) {
-      bide_query *q = l->queries.next;
-      unlink_query(r, q);
-      q->done(q, UV_ECANCELED, NULL);
-    }
-    bide__addrs_unref(r->host, addrs);
-    bide__free(r->host, l, sizeof *l);
-  }
-  for (uint32_t i = 0; i < r->cached; i++) cache_drop(r, &r->cache[i]);
+  while (r->known.next != &r->known) conclude_known(r->known.next, UV_ECANCELED);
+  bide__names_free(r->names);
+  bide__alarm_stop(r->host, &r->soon);
+  cache_clear(r);
   if (r->cache) bide__free(r->host, r->cache, CACHE_MAX * sizeof *r->cache);
-  r->host->closing_handles++;
-  uv_close((uv_handle_t *)&r->async, on_async_closed);
+  bide__hosts_fini(r->host, &r->hosts);
+  bide__free(r->host, r, sizeof *r);
 }
 
 static bide_lookup *find_lookup(bide_resolver *r, const char *name, int family) {
   for (bide_lookup *l = r->lookups.next; l != &r->lookups; l = l->next)
-    if (!l->addrs && l->family == family && !strcasecmp(l->name, name)) return l;
+    if (l->family == family && !strcasecmp(l->name, name)) return l;
   return NULL;
 }
 
@@ -246,15 +277,14 @@ static bide_lookup *find_lookup(bide_resolver *r, const char *name, int family) 
 static bide_lookup *new_lookup(bide_resolver *r, const char *name, int family, bide_addrs *known) {
   bide_lookup *l = bide__alloc(r->host, sizeof *l);
   if (!l) goto fail;
-  *l = (bide_lookup){.family = family, .addrs = known};
+  *l = (bide_lookup){.resolver = r, .family = family, .addrs = known};
   memcpy(l->name, name, strlen(name) + 1);
-  if (!known && !(l->job = bide__pool_ask(r->pool, name, family, l))) goto fail;
+  l->question = (bide_question){.name = l->name, .family = family, .done = on_answer};
+  if (known ? !r->soon.timer.pos && bide__alarm_start(r->host, &r->soon, 0, on_soon)
+            : bide__names_ask(r->names, &l->question))
+    goto fail;
   l->queries.next = l->queries.prev = &l->queries;
-  l->prev = r->lookups.prev;
-  l->next = &r->lookups;
-  l->prev->next = l;
-  r->lookups.prev = l;
-  if (known) uv_async_send(&r->async);
+  link_lookup(known ? &r->known : &r->lookups, l);
   return l;
 fail:
   if (l) bide__free(r->host, l, sizeof *l);
@@ -264,13 +294,10 @@ fail:
 
 int bide__resolve(bide_host *h, bide_query *q, const char *name, int family,
                   void (*done)(bide_query *q, int status, bide_addrs *addrs)) {
-  bide_net *net = bide__net(h);
-  if (!bide__addr_host_valid(name, strlen(name))) return UV_EAI_NONAME;
-  if (!net) return h->closed ? UV_ECANCELED : UV_ENOMEM;
-  bide_resolver *r = net->resolver ? net->resolver : open_resolver(net);
-  if (!r) return UV_ENOMEM;
-  bide_addrs *known = bide__resolve_now(h, name, family);
-  if (!known) known = cache_get(r, name, family);
+  int status;
+  bide_resolver *r = resolver_of(h, &status);
+  if (!r) return status;
+  bide_addrs *known = cache_get(r, name, family);
   bide_lookup *l = known ? NULL : find_lookup(r, name, family);
   if (!l) l = new_lookup(r, name, family, known);
   if (!l) return UV_ENOMEM;
@@ -279,7 +306,7 @@ int bide__resolve(bide_host *h, bide_query *q, const char *name, int family,
   q->next = &l->queries;
   q->prev->next = q;
   l->queries.prev = q;
-  if (!r->waiting++) uv_ref((uv_handle_t *)&r->async);
+  r->waiting++;
   return 0;
 }
 
@@ -289,8 +316,29 @@ void bide__resolve_cancel(bide_query *q) {
   if (!l) return;
   unlink_query(r, q);
   if (l->queries.next != &l->queries || !l->prev) return;
-  if (!l->addrs && !(l->job && bide__pool_take_back(r->pool, l->job))) return;
-  unlink_lookup(l);
-  bide__addrs_unref(r->host, l->addrs);
-  bide__free(r->host, l, sizeof *l);
+  if (l->addrs) {
+    conclude_known(l, UV_ECANCELED);
+    if (r->known.next == &r->known) bide__alarm_stop(r->host, &r->soon);
+  } else if (bide__names_take_back(&l->question)) {
+    conclude(l, UV_ECANCELED, NULL);
+  } else if (!r->waiting) {
+    bide__names_rest(r->names);
+  }
+}
+
+int bide__resolve_servers(bide_host *h, const char *list) {
+  int status;
+  bide_resolver *r = resolver_of(h, &status);
+  if (!r) return status;
+  if (!(status = bide__names_servers(r->names, list))) cache_clear(r);
+  return status;
+}
+
+int bide__resolve_hosts_file(bide_host *h, const char *path) {
+  int status;
+  bide_resolver *r = resolver_of(h, &status);
+  if (!r) return status;
+  bide__hosts_fini(h, &r->hosts);
+  r->hosts = (bide_hosts){.path = path};
+  return 0;
 }
