@@ -103,7 +103,7 @@ function Round:body(depth, scope, value)
 end
 
 --- Calls a combinator with a scope that is open as long as it runs.
-function Round:owning(f)
+local function owning(f)
   local scope = { open = true }
   local _ <close> = closing(function() scope.open = false end)
   return f(scope)
@@ -128,7 +128,7 @@ function acts.yield()
 end
 
 function acts.gather(self, depth)
-  self:owning(function(scope)
+  owning(function(scope)
     local items = self:items(depth, scope)
     for i, value in ipairs(bide.gather(items)) do
       if value ~= i then self:fail "a result of gather is out of place" end
@@ -137,7 +137,7 @@ function acts.gather(self, depth)
 end
 
 function acts.settle(self, depth)
-  self:owning(function(scope)
+  owning(function(scope)
     local items = self:items(depth, scope)
     local entries = bide.settle(items)
     if entries.n ~= #items then self:fail "settle told of too few" end
@@ -149,14 +149,14 @@ function acts.settle(self, depth)
 end
 
 function acts.race(self, depth)
-  self:owning(function(scope)
+  owning(function(scope)
     local value = bide.race(self:items(depth, scope))
     if math.type(value) ~= "integer" then self:fail "a race gave no result" end
   end)
 end
 
 function acts.any(self, depth)
-  self:owning(function(scope)
+  owning(function(scope)
     local items, failed = self:items(depth, scope), {}
     for i, item in ipairs(items) do
       items[i] = function()
@@ -170,7 +170,7 @@ function acts.any(self, depth)
 end
 
 function acts.group(self, depth)
-  self:owning(function(scope)
+  owning(function(scope)
     bide.group(function(g)
       for _ = 1, self:random(3) do
         local task = g:spawn(self:body(depth, scope))
@@ -203,7 +203,9 @@ function acts.shield(self, depth)
   bide.shield(function()
     local before = bide.now()
     local ok = pcall(bide.sleep, 0.1)
-    if not ok or bide.now() - before < 0.1 - 1e-6 then self:fail "a shield let something through" end
+    if not ok or bide.now() - before < 0.1 - 1e-6 then
+      self:fail "a shield let something through"
+    end
     if self:random(2) == 1 then
       self:act(depth - 1)
     end
@@ -273,7 +275,7 @@ function acts.clean_up(self, depth)
 end
 
 function acts.run(self, depth)
-  self:owning(function(scope) bide.run(self:body(depth, scope)) end)
+  owning(function(scope) bide.run(self:body(depth, scope)) end)
 end
 
 function acts.raise(self)
