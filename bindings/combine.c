@@ -34,6 +34,8 @@ static int push_first_error(lua_State *L) {
   }
   lua_setfield(L, -2, "others");
   lua_settop(L, err);
+  lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
+  bide__push_error(L, h, -1); /* once more: its traceback is the one to go on with */
   return 1;
 }
 

@@ -11,6 +11,7 @@
  */
 #include "bindings.h"
 #include "core/error.h"
+#include "core/trace.h"
 
 #include <lualib.h>
 
@@ -121,22 +122,33 @@ static int l_resume(lua_State *L) {
 
 /* ---- wrap ---- */
 
-static int wrapped(lua_State *L, lua_State *co, int r) {
+/* An error in the coroutine: close it. Its frames are kept for the traceback. */
+static int close_failed(lua_State *L, bide_host *h, lua_State *co) {
   int status;
+  bide__push_dead_frames(L, h, co);
+  lua_insert(L, -2);
+  h->close_depth++;
+  status = bide_closethread(co, L);
+  h->close_depth--;
+  if (status != LUA_OK) {
+    lua_pop(L, 1);
+    lua_xmove(co, L, 1);
+  }
+  return status;
+}
+
+static int wrapped(lua_State *L, bide_host *h, lua_State *co, int r) {
+  int status, failed;
   if (BIDE_LIKELY(r >= 0)) return r;
   status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) { /* an error in the coroutine: close it */
-    status = bide_closethread(co, L);
-    if (status != LUA_OK) {
-      lua_pop(L, 1);
-      lua_xmove(co, L, 1);
-    }
-  }
+  failed = status != LUA_OK && status != LUA_YIELD;
+  if (failed) status = close_failed(L, h, co);
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);
   }
+  if (failed) bide__keep_dead_frames(L, h);
   return lua_error(L);
 }
 
@@ -148,7 +160,7 @@ static int k_wrap(lua_State *L, int status, lua_KContext ctx) {
   if (!h->delivering) return wait_on(L, ctx, k_wrap);
   h->top = L;
   r = go_on(L, h, co, ctx);
-  return r == R_WAITS ? wait_on(L, ctx, k_wrap) : wrapped(L, co, r);
+  return r == R_WAITS ? wait_on(L, ctx, k_wrap) : wrapped(L, h, co, r);
 }
 
 static int l_wrap_call(lua_State *L) {
@@ -156,7 +168,7 @@ static int l_wrap_call(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
   bide_scope *scope = h->current ? h->current->scope : NULL;
   int r = first_resume(L, h, co, lua_gettop(L));
-  return r == R_WAITS ? wait_on(L, (lua_KContext)scope, k_wrap) : wrapped(L, co, r);
+  return r == R_WAITS ? wait_on(L, (lua_KContext)scope, k_wrap) : wrapped(L, h, co, r);
 }
 
 static int l_wrap(lua_State *L) {

@@ -252,8 +252,7 @@ static int l_serve(lua_State *L) {
   check_names(L);
   read_limits(L, &limits);
   daemon = bool_option(L, "daemon");
-  if (h->closed || !h->current)
-    return bide__error(L, h, "ENORUN", "http.serve", "not inside bide.run");
+  if (h->closed || !h->current) return bide__not_running(L, h, "http.serve");
   daemon = daemon || (h->current->fut.flags & BIDE_TF_DAEMON);
   run = h->current->scope->run;
   sv = lua_newuserdatauv(L, sizeof *sv, 2);

@@ -12,7 +12,7 @@
 
 typedef struct bide__lua_file {
   const char *module; /* name for `require`, "bide.http" */
-  const char *chunk;  /* chunk name, "@bide/http.lua" */
+  const char *chunk;  /* chunk name, "=bide/http.lua" */
   size_t size;        /* bytes of text */
   const char *text;   /* NUL-terminated, NUL not counted in size */
 } bide__lua_file;

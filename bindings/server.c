@@ -259,7 +259,7 @@ void bide__server_options(lua_State *L, int idx, bide_listen_options *o, int *is
 int bide__server_start(lua_State *L, bide_host *h, const bide_server_kind *kind, const void *where,
                        const bide_listen_options *o, int is_daemon, int handler) {
   handler = lua_absindex(L, handler);
-  if (!h->current) return bide__error(L, h, "ENORUN", kind->op, "not inside bide.run");
+  if (!h->current) return bide__not_running(L, h, kind->op);
   bide_runner *run = h->current->scope->run;
   is_daemon = is_daemon || (h->current->fut.flags & BIDE_TF_DAEMON);
   bide_server **handle = lua_newuserdatauv(L, sizeof *handle, 1);

@@ -23,7 +23,7 @@ static int l_run(lua_State *L) {
 static int spawn_checked(lua_State *L, bide_host *h, const char *name, int daemon) {
   bide_runner *run;
   bide__check_callable(L, 1);
-  if (!h->current) return bide__error(L, h, "ENORUN", name, "not inside bide.run");
+  if (!h->current) return bide__not_running(L, h, name);
   run = h->current->scope->run;
   if (daemon || (h->current->fut.flags & BIDE_TF_DAEMON))
     bide__spawn(L, h, lua_gettop(L) - 1, &run->daemons, BIDE_TF_DAEMON, bide__site_caller(L, h));
@@ -157,7 +157,7 @@ static int m_reject(lua_State *L) {
   bide_fut *f = check_plain(L, h);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   lua_settop(L, 2);
-  bide__traceback(L, h, L, NULL, 1);
+  bide__traceback(L, h, L, NULL, 1, 0);
   bide__failure_push(L, h, 1, h->current ? h->current->scope->run : NULL, NULL);
   lua_setiuservalue(L, 1, 1);
   return end_plain(L, f, BIDE_FAILED);
@@ -167,7 +167,7 @@ static int m_on_done(lua_State *L) {
   bide_host *h = bide__host(L);
   check_future(L, h);
   bide__check_callable(L, 2);
-  if (!h->current) return bide__error(L, h, "ENORUN", "on_done", "not inside bide.run");
+  if (!h->current) return bide__not_running(L, h, "on_done");
   lua_settop(L, 2);
   bide__watch(L, h);
   lua_settop(L, 1);
@@ -211,7 +211,7 @@ static int m_traceback(lua_State *L) {
   if (!t) bide__type_error(L, 1, "task");
   if (t->fut.state == BIDE_PENDING) {
     int self = t == h->current;
-    bide__traceback(L, h, self ? L : t->L, t, self ? 1 : 0);
+    bide__traceback(L, h, self ? L : NULL, t, self ? 1 : 0, 0);
   } else if (t->fut.state == BIDE_FAILED && !t->fut.native) {
     lua_getiuservalue(L, 1, 1);
     if (lua_getiuservalue(L, -1, 2) != LUA_TSTRING) lua_pushliteral(L, "");

@@ -69,7 +69,7 @@ static int m_set(lua_State *L) {
   bide_host *h = bide__host(L);
   check_var(L);
   lua_settop(L, 2);
-  if (!h->current) return bide__error(L, h, "ENORUN", "var:set", "not inside bide.run");
+  if (!h->current) return bide__not_running(L, h, "var:set");
   if (push_values(L, h)) copy(L);
   else lua_newtable(L);
   lua_pushvalue(L, 1);

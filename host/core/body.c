@@ -3,6 +3,7 @@
  * way it ends, the scope is left and closed first. */
 #include "body.h"
 #include "error.h"
+#include "trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -85,7 +86,9 @@ int bide__timeout(lua_State *L, bide_host *h, double s) {
   if (bide__checkpoint(L, h, "timeout")) return bide__refuse(L, h);
   b = bide__body_enter(h, s);
   if (!b) return luaL_error(L, "not enough memory");
-  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, (lua_KContext)b, k_timeout);
+  lua_pushcfunction(L, bide__body_handler); /* in the place of the seconds */
+  lua_replace(L, 1);
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, (lua_KContext)b, k_timeout);
   return k_timeout(L, status, (lua_KContext)b);
 }
 
@@ -106,7 +109,7 @@ static int k_shield(lua_State *L, int status, lua_KContext ctx) {
   bide_body *b = (bide_body *)ctx;
   bide__scope_leave(b->host->current, &b->scope);
   body_free(b);
-  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
   return lua_error(L);
 }
 
@@ -116,6 +119,8 @@ int bide__shield(lua_State *L, bide_host *h) {
   (void)bide__checkpoint(L, h, "shield"); /* runs even when a cancellation is pending */
   b = open_body(h, 1);
   if (!b) return luaL_error(L, "not enough memory");
-  status = lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, (lua_KContext)b, k_shield);
+  lua_pushcfunction(L, bide__body_handler);
+  lua_insert(L, 1);
+  status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, (lua_KContext)b, k_shield);
   return k_shield(L, status, (lua_KContext)b);
 }

@@ -16,7 +16,7 @@ static void push_where(lua_State *L) {
   int level;
   for (level = 0; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline > 0) {
+    if (ar.currentline > 0 && !bide__is_own_source(L, ar.source)) {
       lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
       return;
     }
@@ -61,6 +61,10 @@ int bide__error(lua_State *L, bide_host *h, const char *code, const char *op, co
   va_end(ap);
   new_error(L, h, code, op);
   return lua_error(L);
+}
+
+int bide__not_running(lua_State *L, bide_host *h, const char *op) {
+  return bide__error(L, h, "ENORUN", op, "not inside bide.run (call it from bide.run(main))");
 }
 
 /* By our own tables: uv_err_name and uv_strerror allocate, for ever, for codes they do not know. */

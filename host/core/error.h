@@ -16,6 +16,8 @@ void bide__error_push(lua_State *L, bide_host *h, const char *code, const char *
                       ...);
 /* The same, raised. */
 int bide__error(lua_State *L, bide_host *h, const char *code, const char *op, const char *fmt, ...);
+/* Raises that `op` needs a run. */
+int bide__not_running(lua_State *L, bide_host *h, const char *op);
 /* Pushes the error for a libuv code (or a BIDE_E… one): code name and text from the code. */
 void bide__error_push_status(lua_State *L, bide_host *h, int status, const char *op,
                              const char *what);

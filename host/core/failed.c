@@ -58,6 +58,8 @@ static int read_errors(lua_State *L) {
     bide__push_task(L, h, f->first);
     bide__push_error(L, h, -1);
     add_others(L, h, f->first->next, body);
+    bide__push_task(L, h, f->first);
+    bide__push_error(L, h, -1); /* once more: its traceback is the one to go on with */
   }
   return 1;
 }

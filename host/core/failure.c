@@ -74,6 +74,8 @@ void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_runner *run,
   uint32_t slot;
   luaL_checkstack(L, 12, NULL);
   f = new_witness(L, h);
+  ((bide_witness *)lua_touserdata(L, witness))->awaited =
+      t && (t->fut.waiters || (t->fut.flags & BIDE_TF_OWNED));
   slot = record(L, h);
   if (lua_isstring(L, top)) {
     bide__details(L, h, top - 1, 1);

@@ -16,6 +16,7 @@
 typedef struct bide_witness {
   bide_failure *failure; /* NULL once seen */
   uint64_t serial;       /* the failure's, which may be gone */
+  unsigned char awaited; /* when it failed somebody waited for it */
 } bide_witness;
 
 struct bide_failure {

@@ -143,6 +143,9 @@ void bide__push_error(lua_State *L, bide_host *h, int idx) {
     if (witness && has_mt(L, -1, h->mt_failure)) {
       bide__failure_seen(L, witness);
       lua_getiuservalue(L, -1, 1);
+      lua_getiuservalue(L, -2, 2);
+      bide__keep_traceback(L, h, -2, -1, witness->awaited);
+      lua_pop(L, 1);
       lua_remove(L, -2);
     }
   }

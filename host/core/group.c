@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { BODY_HANDLER = 2 }; /* where the body's message handler stands; its results follow */
+
 /* ---- lifetime ---- */
 
 static void maybe_free(bide_group *g) {
@@ -82,11 +84,12 @@ bide_scope *bide__group_scope(bide_wait *w) {
 
 /* ---- the end ---- */
 
-/* 1: handle; 2…: the body's results, or its error. */
+/* 1: handle; 2: message handler; 3…: the body's results, or its error. */
 static int k_ended(lua_State *L, bide_host *h, bide_wait *w) {
   bide_group *g = bide_container(w, bide_group, wait);
-  int status = w->status, failed = g->failed.first || g->failed.body, nres = lua_gettop(L) - 1;
-  if (failed) bide__failed_push(L, &g->failed, 2);
+  int status = w->status, failed = g->failed.first || g->failed.body,
+      nres = lua_gettop(L) - BODY_HANDLER;
+  if (failed) bide__failed_push(L, &g->failed, BODY_HANDLER + 1);
   close_group(g);
   maybe_free(g);
   if (failed) return lua_error(L);
@@ -100,7 +103,7 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
   bide_scope *s = &g->body.scope;
   if (status != LUA_OK && status != LUA_YIELD) {
     if (bide__scope_is_origin(s) && bide__error_is_own_cancel(L, h, -1)) {
-      lua_settop(L, 1);
+      lua_settop(L, BODY_HANDLER);
     } else {
       g->failed.body = 1;
       g->failed.body_first = g->failed.first == NULL;
@@ -133,9 +136,11 @@ int bide__group(lua_State *L, bide_host *h) {
   g->body.scope.ended = on_child_ended;
   bide__scope_enter(h->current, &g->body.scope);
   *handle = g;
-  lua_pushvalue(L, 2);
-  lua_insert(L, 1); /* handle, function, handle */
-  status = lua_pcallk(L, 1, LUA_MULTRET, 0, (lua_KContext)g, k_body);
+  lua_insert(L, 1);
+  lua_pushcfunction(L, bide__body_handler);
+  lua_insert(L, BODY_HANDLER);
+  lua_pushvalue(L, 1); /* handle, handler, function, handle */
+  status = lua_pcallk(L, 1, LUA_MULTRET, BODY_HANDLER, (lua_KContext)g, k_body);
   return k_body(L, status, (lua_KContext)g);
 }
 
@@ -155,7 +160,7 @@ static bide_group *check_group(lua_State *L, bide_host *h) {
 int bide__group_spawn(lua_State *L, bide_host *h) {
   bide_group *g = check_group(L, h);
   bide_scope *s;
-  if (!h->current) return bide__error(L, h, "ENORUN", "group:spawn", "not inside bide.run");
+  if (!h->current) return bide__not_running(L, h, "group:spawn");
   if (!g || g->over || g->orphan)
     return bide__error(L, h, "ECLOSED", "group:spawn", "the group has ended");
   s = &g->body.scope;

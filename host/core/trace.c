@@ -73,7 +73,7 @@ static uint32_t intern(bide_host *h, const char *src, int line) {
   return i;
 }
 
-static uint32_t site(bide_host *h, const lua_Debug *ar, int line) {
+uint32_t bide__site_line(bide_host *h, const lua_Debug *ar, int line) {
   uintptr_t key = (uintptr_t)ar->source >> 4;
   uint32_t *slot = &h->site_cache[(key ^ (uintptr_t)line) % CACHE];
   if (*slot && alike(&h->sites[*slot], ar->short_src, line)) return *slot;
@@ -86,14 +86,14 @@ uint32_t bide__site_function(lua_State *L, bide_host *h, int idx) {
   if (!lua_isfunction(L, idx)) return 0;
   lua_pushvalue(L, idx);
   lua_getinfo(L, ">S", &ar);
-  return site(h, &ar, ar.linedefined);
+  return bide__site_line(h, &ar, ar.linedefined);
 }
 
-static uint32_t first_lua(bide_host *h, lua_State *L, int level) {
+uint32_t bide__site_at(bide_host *h, lua_State *co, int level) {
   lua_Debug ar;
-  for (; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline > 0) return site(h, &ar, ar.currentline);
+  for (; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "Sl", &ar);
+    if (ar.currentline > 0) return bide__site_line(h, &ar, ar.currentline);
   }
   return 0;
 }
@@ -113,7 +113,7 @@ static uint32_t remember(lua_State *L, bide_host *h, lua_Debug *ar, bide_site_me
   i = line % (int)(sizeof m->at / sizeof m->at[0]);
   if (BIDE_LIKELY(m->at[i].line == line)) return m->at[i].site;
   lua_getinfo(L, "S", ar);
-  m->at[i].site = site(h, ar, line);
+  m->at[i].site = bide__site_line(h, ar, line);
   m->at[i].line = line;
   return m->at[i].site;
 }
@@ -151,7 +151,7 @@ void bide__sites_forget(bide_host *h) {
 }
 
 uint32_t bide__site_current(bide_host *h, lua_State *co) {
-  return co ? first_lua(h, co, 0) : 0;
+  return co ? bide__site_at(h, co, 0) : 0;
 }
 
 const char *bide__site_text(const bide_host *h, uint32_t id, char *buf, size_t size) {
@@ -167,158 +167,4 @@ void bide__sites_fini(bide_host *h) {
   h->sites = NULL;
   h->site_index = NULL;
   h->sites_n = h->sites_cap = 0;
-}
-
-/* ---- names of C functions ---- */
-
-/* Finds the value on top of the stack in a table of package.loaded: pushes "table.sort" or nothing.
- */
-static int find_loaded(lua_State *L) {
-  int f = lua_gettop(L);
-  if (!lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE)) return 0;
-  lua_pushnil(L);
-  while (lua_next(L, f + 1)) {
-    if (lua_istable(L, -1) && lua_type(L, f + 2) == LUA_TSTRING) {
-      lua_pushnil(L);
-      while (lua_next(L, f + 3)) {
-        if (lua_rawequal(L, -1, f) && lua_type(L, -2) == LUA_TSTRING) {
-          const char *mod = lua_tostring(L, f + 2), *key = lua_tostring(L, -2);
-          if (strcmp(mod, "_G") == 0) lua_pushstring(L, key);
-          else lua_pushfstring(L, "%s.%s", mod, key);
-          lua_replace(L, f + 1);
-          lua_settop(L, f + 1);
-          return 1;
-        }
-        lua_pop(L, 1);
-      }
-    }
-    lua_settop(L, f + 2);
-  }
-  lua_settop(L, f);
-  return 0;
-}
-
-/* Pushes the name of the function of `ar` (of thread co) or returns 0. */
-static int push_name(lua_State *L, lua_State *co, lua_Debug *ar) {
-  lua_getinfo(co, "f", ar);
-  lua_xmove(co, L, 1);
-  if (find_loaded(L)) {
-    lua_remove(L, -2);
-    return 1;
-  }
-  lua_pop(L, 1);
-  lua_getinfo(co, "n", ar);
-  if (!ar->name) return 0;
-  if (strcmp(ar->name, "__gc") == 0) lua_pushliteral(L, "a finalizer (__gc)");
-  else lua_pushfstring(L, "%s '%s'", *ar->namewhat ? ar->namewhat : "function", ar->name);
-  return 1;
-}
-
-static int in_finalizer(lua_State *co) {
-  lua_Debug ar;
-  int level;
-  for (level = 0; lua_getstack(co, level, &ar); level++) {
-    lua_getinfo(co, "n", &ar);
-    if (ar.name && strcmp(ar.name, "__gc") == 0) return 1;
-  }
-  return 0;
-}
-
-void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co) {
-  lua_Debug ar;
-  int level;
-  luaL_checkstack(L, 10, NULL);
-  if (h->top && co != h->top && lua_isyieldable(co)) {
-    lua_pushliteral(L,
-                    "a coroutine resumed by foreign code (a coroutine.resume taken before bide was "
-                    "loaded, a C function, or a place that cannot yield itself)");
-    return;
-  }
-  if (in_finalizer(co)) {
-    lua_pushliteral(L, "a finalizer (__gc)");
-    return;
-  }
-  for (level = 1; lua_getstack(co, level, &ar); level++) {
-    lua_getinfo(co, "S", &ar);
-    if (*ar.what == 'C' && push_name(L, co, &ar)) {
-      char where[100];
-      bide__site_text(h, first_lua(h, co, level), where, sizeof where);
-      lua_pushfstring(L, "%s (called at %s)", lua_tostring(L, -1), where);
-      lua_remove(L, -2);
-      return;
-    }
-  }
-  lua_pushliteral(L, "a C function");
-}
-
-/* ---- tracebacks ---- */
-
-enum { FRAMES_TOP = 12, FRAMES_END = 11, AWAITERS = 16 };
-
-static void add_frame(lua_State *L, luaL_Buffer *b, lua_State *co, lua_Debug *ar) {
-  lua_getinfo(co, "Slnt", ar);
-  if (*ar->what == 'C' && !ar->name) return; /* task_main and the like */
-  if (ar->currentline > 0) lua_pushfstring(L, "\n\t%s:%d: in ", ar->short_src, ar->currentline);
-  else lua_pushfstring(L, "\n\t%s: in ", ar->short_src);
-  luaL_addvalue(b);
-  if (*ar->namewhat) lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
-  else if (*ar->what == 'm') lua_pushliteral(L, "main chunk");
-  else if (*ar->what != 'C') lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
-  else lua_pushliteral(L, "?");
-  luaL_addvalue(b);
-  if (ar->istailcall) luaL_addstring(b, "\n\t(...tail calls...)");
-}
-
-static int depth(lua_State *co) {
-  lua_Debug ar;
-  int lo = 0, hi = 1;
-  while (lua_getstack(co, hi, &ar)) {
-    lo = hi;
-    hi *= 2;
-  }
-  while (lo < hi) {
-    int mid = (lo + hi) / 2;
-    if (lua_getstack(co, mid, &ar)) lo = mid + 1;
-    else hi = mid;
-  }
-  return hi;
-}
-
-static void add_stack(lua_State *L, luaL_Buffer *b, lua_State *co, int level) {
-  lua_Debug ar;
-  int n = depth(co), skip = n - level > FRAMES_TOP + FRAMES_END;
-  for (; lua_getstack(co, level, &ar); level++) {
-    if (skip && level == FRAMES_TOP) {
-      lua_pushfstring(L, "\n\t...\t(skipping %d levels)", n - FRAMES_END - level);
-      luaL_addvalue(b);
-      level = n - FRAMES_END - 1;
-      continue;
-    }
-    add_frame(L, b, co, &ar);
-  }
-}
-
-static void add_site(lua_State *L, luaL_Buffer *b, bide_host *h, const char *what, uint32_t id) {
-  char text[100];
-  lua_pushfstring(L, "\n%s %s", what, bide__site_text(h, id, text, sizeof text));
-  luaL_addvalue(b);
-}
-
-void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task *t, int level) {
-  luaL_Buffer b;
-  int n;
-  luaL_checkstack(L, 12, NULL);
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "stack traceback:");
-  if (co) add_stack(L, &b, co, level);
-  for (n = 0; t && n < AWAITERS; n++) {
-    const bide_task *by = bide__awaiter(t);
-    if (t->site_spawn) add_site(L, &b, h, "spawned at", t->site_spawn);
-    if (by && by->L) {
-      add_site(L, &b, h, "awaited by task", bide__task_site(h, by));
-      add_stack(L, &b, by->L, 0);
-    }
-    t = by;
-  }
-  luaL_pushresult(&b);
 }

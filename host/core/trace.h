@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* trace.h: sites (file:line, interned), tracebacks, and what stands in the way of a yield. */
+/* trace.h: what stacks tell: sites (file:line, interned), tracebacks, what stands in the way of a
+ * yield. */
 #ifndef BIDE_CORE_TRACE_H
 #define BIDE_CORE_TRACE_H
 
@@ -10,6 +11,10 @@
 uint32_t bide__site_caller(lua_State *L, bide_host *h);
 /* The site where the function at idx is defined. */
 uint32_t bide__site_function(lua_State *L, bide_host *h, int idx);
+/* The site of the innermost Lua code of `co` at `level` or further out. */
+uint32_t bide__site_at(bide_host *h, lua_State *co, int level);
+/* The site of a line of the function that `ar` (filled with "S") tells of. */
+uint32_t bide__site_line(bide_host *h, const lua_Debug *ar, int line);
 /* The site where the suspended or running `co` stands now. */
 uint32_t bide__site_current(bide_host *h, lua_State *co);
 /* "file:line" of a site ("?" for 0), valid until sites are added; written to buf. */
@@ -21,10 +26,36 @@ void bide__sites_open(lua_State *L, bide_host *h);
 void bide__sites_forget(bide_host *h);
 void bide__sites_fini(bide_host *h);
 
-/* Pushes the traceback of task `t`, whose innermost thread is L (suspended or raising): its stack
- * from `level`, then who awaits it, then where it was spawned. */
-void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task *t, int level);
-/* Pushes words for what keeps `co` from yielding: "table.sort (C function called at f.lua:3)". */
+/* ---- tracebacks (traceback.c) ---- */
+
+/* Pushes the traceback of task `t`: its stack (`co` is its innermost thread when that runs, else
+ * NULL), from `level` on, with the coroutines in it; then who awaits it, then where they were
+ * spawned. `err`: index of the error that leaves it, or 0. t NULL: the stack of `co` alone. */
+void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task *t, int level,
+                     int err);
+/* The plain coroutine `co` has ended by the error on top of L and is about to be reset: pushes the
+ * text of its frames, for the traceback of that error, or false. Raises nothing if L has room. */
+void bide__push_dead_frames(lua_State *L, bide_host *h, lua_State *co);
+/* Removes that text from below the top of L: it belongs to the error on top. May raise. */
+void bide__keep_dead_frames(lua_State *L, bide_host *h);
+/* The error at `err` goes from a failed task, whose traceback is at `traceback`, to one that awaits
+ * it; `awaited`: that was known when the traceback was made. May raise. */
+void bide__keep_traceback(lua_State *L, bide_host *h, int err, int traceback, int awaited);
+/* What was kept has been used, or is of no use any more. */
+void bide__forget_traceback(lua_State *L, bide_host *h);
+/* A message handler for bodies that bide calls with lua_pcallk and whose errors it raises again. */
+int bide__body_handler(lua_State *L);
+/* Are these the frames of bide's own Lua files? */
+int bide__is_own_source(lua_State *L, const char *source);
+
+/* ---- names and barriers (barrier.c) ---- */
+
+/* Pushes the name of the C function of `ar` (of thread co) or returns 0. */
+int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar);
+/* Pushes words for what keeps `co` from yielding: "table.sort (called at f.lua:3)". */
 void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co);
+/* Is `co` in a message handler that has failed already, and so was called again for its own error?
+ * Another error there would only call it once more, until Lua gives up and hides all of them. */
+int bide__handler_again(lua_State *co);
 
 #endif

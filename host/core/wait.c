@@ -133,9 +133,11 @@ int bide__complete_foreign(lua_State *L, bide_host *h, bide_wait *w, int status,
 
 static int cannot_wait(lua_State *L, bide_host *h, const char *fname) {
   if (h->closed) return bide__error(L, h, "ECANCELED", fname, "the host is closing");
-  if (!h->current) return bide__error(L, h, "ENORUN", fname, "not inside bide.run");
+  if (!h->current) return bide__not_running(L, h, fname);
+  if (bide__handler_again(L)) return 1;
   bide__push_barrier(L, h, L);
-  return bide__error(L, h, "ENOYIELD", fname, "cannot wait here: Lua cannot yield across %s",
+  return bide__error(L, h, "ENOYIELD", fname,
+                     "cannot wait here: Lua cannot yield across %s; wait before or after it",
                      lua_tostring(L, -1));
 }
 
@@ -165,6 +167,7 @@ static int k_refuse(lua_State *L, bide_host *h, bide_wait *w) {
 int bide__refuse(lua_State *L, bide_host *h) {
   bide_task *t = h->current;
   bide_wait *w = &t->own;
+  if (L != h->top || !lua_isyieldable(L)) return 0; /* in a handler that has been told already */
   bide__wait_init(h, w, &refuse_ops);
   w->set = w->aborted = 1;
   w->status = UV_ECANCELED;

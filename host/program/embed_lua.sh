@@ -7,8 +7,9 @@
 #
 # Each FILE lies under ROOT; its module name is its path below ROOT with dots for slashes and
 # without `.lua` or `/init.lua`. The result defines TABLE, of the type in bindings/preload.h.
-# Invariant: the bytes compiled in are the bytes of the files, so that line numbers in
-# tracebacks are those of the sources. String literals compile faster than lists of numbers.
+# Their chunk names begin with `=bide/`, which no file of a user's has: by that tracebacks leave
+# them out. Invariant: the bytes compiled in are the bytes of the files, so that line numbers are
+# those of the sources. String literals compile faster than lists of numbers.
 
 set -eu
 export LC_ALL=C
@@ -25,7 +26,7 @@ for file in "$@"; do
   path=${file#"$root"/}
   module=$(printf '%s' "${path%.lua}" | sed -e 's:/init$::' -e 's:/:.:g')
   size=$(wc -c <"$file")
-  printf '{"%s", "@%s", %d,\n' "$module" "$path" "$size"
+  printf '{"%s", "=bide/%s", %d,\n' "$module" "${path#bide/}" "$size"
   sed -e 's/[\\"?]/\\&/g' -e 's/	/\\t/g' -e 's/\r/\\r/g' -e 's/^/"/' -e 's/$/\\n"/' "$file"
   echo '""},'
 done

@@ -153,6 +153,20 @@ static int k_steps(lua_State *L, int status, lua_KContext at) {
   return run_steps(L, (int)at + 1);
 }
 
+/* Tracebacks and dumps call the task so. */
+static void name_task(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "bide.core");
+  lua_getfield(L, -1, "current");
+  lua_call(L, 0, 1);
+  lua_getfield(L, -1, "name");
+  lua_insert(L, -2);
+  lua_pushliteral(L, "main");
+  lua_call(L, 2, 0);
+  lua_pop(L, 2);
+}
+
 int l_steps(lua_State *L) {
+  name_task(L);
   return run_steps(L, 0);
 }

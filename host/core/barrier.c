@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* barrier.c: names of C functions, and which one keeps a thread from waiting. Lua itself does not
+ * tell: the stack is searched for the innermost C function that cannot be continued. */
+#include "trace.h"
+
+#include <lualib.h>
+#include <string.h>
+
+enum { LEVELS_MAX = 200 };
+
+/* ---- names ---- */
+
+/* Where to look first: a function may have other names in other modules. */
+static const char *const libraries[] = {
+    LUA_GNAME,     LUA_TABLIBNAME, LUA_STRLIBNAME,  LUA_COLIBNAME, LUA_IOLIBNAME,
+    LUA_OSLIBNAME, LUA_DBLIBNAME,  LUA_UTF8LIBNAME, "bide",        NULL};
+
+/* Finds the value at f in the table on top of the stack (popped); pushes "lib.key" if it is there.
+ */
+static int find_in(lua_State *L, int f, const char *lib) {
+  int table = lua_gettop(L);
+  if (!lua_istable(L, table)) {
+    lua_pop(L, 1);
+    return 0;
+  }
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    if (lua_rawequal(L, -1, f) && lua_type(L, -2) == LUA_TSTRING) {
+      if (strcmp(lib, LUA_GNAME) == 0) lua_pushvalue(L, -2);
+      else lua_pushfstring(L, "%s.%s", lib, lua_tostring(L, -2));
+      lua_replace(L, table);
+      lua_settop(L, table);
+      return 1;
+    }
+    lua_pop(L, 1);
+  }
+  lua_settop(L, table - 1);
+  return 0;
+}
+
+/* Finds the value on top of the stack in a table of package.loaded: pushes "table.sort" or nothing.
+ */
+static int find_loaded(lua_State *L) {
+  int f = lua_gettop(L), loaded = f + 1, i;
+  if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) != LUA_TTABLE) {
+    lua_settop(L, f);
+    return 0;
+  }
+  for (i = 0; libraries[i]; i++) {
+    lua_getfield(L, loaded, libraries[i]);
+    if (find_in(L, f, libraries[i])) {
+      lua_remove(L, loaded);
+      return 1;
+    }
+  }
+  lua_pushnil(L);
+  while (lua_next(L, loaded)) {
+    if (lua_type(L, -2) == LUA_TSTRING && find_in(L, f, lua_tostring(L, -2))) {
+      lua_replace(L, loaded);
+      lua_settop(L, loaded);
+      return 1;
+    }
+    lua_settop(L, loaded + 1); /* the key */
+  }
+  lua_settop(L, f);
+  return 0;
+}
+
+/* Is the C function on top of the stack the iterator that ipairs returns? */
+static int is_ipairs_iterator(lua_State *L) {
+  lua_CFunction f = lua_tocfunction(L, -1);
+  int top = lua_gettop(L), same;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_GNAME) != LUA_TTABLE ||
+      lua_getfield(L, -1, "ipairs") != LUA_TFUNCTION || !lua_iscfunction(L, -1)) {
+    lua_settop(L, top);
+    return 0;
+  }
+  lua_newtable(L);
+  same = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_tocfunction(L, -1) == f;
+  lua_settop(L, top);
+  return same;
+}
+
+int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar) {
+  luaL_checkstack(L, 12, NULL);
+  if (!lua_checkstack(co, 2)) return 0;
+  lua_getinfo(co, "nf", ar);
+  if (co != L) lua_xmove(co, L, 1);
+  if (find_loaded(L)) {
+    lua_remove(L, -2);
+    return 1;
+  }
+  if (ar->name && strcmp(ar->name, "for iterator") == 0 && is_ipairs_iterator(L)) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "ipairs");
+    return 1;
+  }
+  lua_pop(L, 1);
+  if (!ar->name) return 0;
+  if (strcmp(ar->name, "for iterator") == 0) lua_pushliteral(L, "an iterator written in C");
+  else lua_pushfstring(L, "%s '%s'", *ar->namewhat ? ar->namewhat : "function", ar->name);
+  return 1;
+}
+
+/* ---- what is in the way ---- */
+
+static int in_finalizer(lua_State *co) {
+  lua_Debug ar;
+  int level;
+  for (level = 0; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "n", &ar);
+    if (ar.name && strcmp(ar.name, "__gc") == 0) return 1;
+  }
+  return 0;
+}
+
+/* `name` on top of the stack becomes "name (called at file:line)". */
+static void add_place(lua_State *L, bide_host *h, lua_State *co, int level) {
+  char where[100];
+  bide__site_text(h, bide__site_at(h, co, level), where, sizeof where);
+  lua_pushfstring(L, "%s (called at %s)", lua_tostring(L, -1), where);
+  lua_remove(L, -2);
+}
+
+/* Where the function that is the message handler of the xpcall at `level` runs, the innermost such
+ * place, or -1; *times: at how many. */
+static int handler_below(lua_State *co, lua_Debug *call, int level, int *times) {
+  lua_Debug ar;
+  int at = -1, i;
+  *times = 0;
+  if (!lua_checkstack(co, 4) || !lua_getlocal(co, call, 2)) return -1;
+  for (i = 0; i < level && lua_getstack(co, i, &ar); i++) {
+    lua_getinfo(co, "f", &ar);
+    if (lua_rawequal(co, -1, -2)) {
+      if (at < 0) at = i;
+      ++*times;
+    }
+    lua_pop(co, 1);
+  }
+  lua_pop(co, 1);
+  return at;
+}
+
+/* The search: C functions that Lua can continue are not in the way, but a message handler that
+ * xpcall has called, which stands further in, is. */
+static int push_from(lua_State *L, bide_host *h, lua_State *co) {
+  lua_Debug ar;
+  int level, at = -1, handler, times;
+  for (level = 1; level < LEVELS_MAX && lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "S", &ar);
+    if (*ar.what != 'C' || !bide__push_function_name(L, co, &ar)) continue;
+    if (strcmp(lua_tostring(L, -1), "xpcall") == 0) {
+      handler = handler_below(co, &ar, level, &times);
+      if (handler > 0 && (at < 0 || handler < at)) {
+        if (at >= 0) lua_pop(L, 2);
+        else lua_pop(L, 1);
+        lua_pushliteral(L, "a message handler of xpcall");
+        add_place(L, h, co, level);
+        return 1;
+      }
+    }
+    if (at < 0 && strcmp(lua_tostring(L, -1), "pcall") != 0 &&
+        strcmp(lua_tostring(L, -1), "xpcall") != 0)
+      at = level; /* its name stays */
+    else lua_pop(L, 1);
+  }
+  if (at >= 0) add_place(L, h, co, at);
+  return at >= 0;
+}
+
+int bide__handler_again(lua_State *co) {
+  lua_Debug ar;
+  int level, times = 0;
+  for (level = 1; level < LEVELS_MAX && times < 2 && lua_getstack(co, level, &ar); level++) {
+    int is;
+    lua_getinfo(co, "S", &ar);
+    if (*ar.what != 'C' || !bide__push_function_name(co, co, &ar)) continue;
+    is = strcmp(lua_tostring(co, -1), "xpcall") == 0;
+    lua_pop(co, 1);
+    if (is) handler_below(co, &ar, level, &times);
+  }
+  return times >= 2;
+}
+
+/* `co` was resumed by somebody who does not pass waits on. */
+static void push_resumer(lua_State *L, bide_host *h) {
+  lua_Debug ar;
+  if (!lua_getstack(h->top, 0, &ar) || !bide__push_function_name(L, h->top, &ar))
+    lua_pushliteral(L, "a C function");
+  add_place(L, h, h->top, 0);
+  lua_pushfstring(L, "%s, which resumes coroutines but is not bide's coroutine.resume",
+                  lua_tostring(L, -1));
+  lua_remove(L, -2);
+}
+
+void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co) {
+  luaL_checkstack(L, 16, NULL);
+  if (in_finalizer(co)) {
+    lua_pushliteral(L, "a finalizer (__gc)");
+    return;
+  }
+  if (h->close_depth) {
+    lua_pushliteral(L, "the closing of a coroutine");
+    if (h->top) add_place(L, h, h->top, 0);
+    return;
+  }
+  if (h->top && co != h->top) {
+    if (lua_isyieldable(h->top)) {
+      push_resumer(L, h);
+      return;
+    }
+    co = h->top;
+  }
+  if (!push_from(L, h, co)) lua_pushliteral(L, "a C function");
+}

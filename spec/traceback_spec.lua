@@ -1,0 +1,242 @@
+-- SPDX-License-Identifier: MIT
+-- The traceback of an error: the failing task's stack, who awaited it, where they were spawned.
+local bide = require "bide"
+
+local THIS = "traceback_spec%.lua:(%d+)"
+
+--- The line of the caller.
+local function here()
+  return debug.getinfo(2, "l").currentline
+end
+
+--- The traceback of the error that f raises, and the error.
+local function traceback_of(f)
+  local ok, err = pcall(f)
+  assert(not ok, "expected an error")
+  return bide.details(err).traceback, err
+end
+
+--- The lines of this file that a traceback names, in order, up to the first of the runner's.
+local function lines_of(traceback)
+  local lines = {}
+  for line in traceback:gmatch "[^\n]+" do
+    local number = line:match(THIS)
+    if number then lines[#lines + 1] = tonumber(number) end
+  end
+  return lines
+end
+
+local function assert_begins(expected, traceback)
+  local lines = lines_of(traceback)
+  assert.same(expected, { table.unpack(lines, 1, #expected) }, traceback)
+end
+
+local function fail(value) error(value, 0) end
+
+describe("a traceback #core", function()
+  it("goes from the failing line outwards, through waits", function()
+    local a, b, c
+    local function inner() bide.sleep(0) a = here() fail {} end
+    local function outer() b = here() inner() return 1 end
+    local traceback = traceback_of(function()
+      c = here() bide.gather(outer)
+    end)
+    local first = lines_of(traceback)[1]
+    assert.equal(debug.getinfo(fail, "S").linedefined, first)
+    assert_begins({ first, a, b, c }, traceback)
+  end)
+
+  it("names who awaited, and who awaited that", function()
+    local a, b, c
+    local traceback = traceback_of(function()
+      local failing = bide.spawn(function() bide.sleep(0) a = here() error {} end)
+      local between = bide.spawn(function() b = here() failing:await() end)
+      between:name "between"
+      c = here() between:await()
+    end)
+    assert_begins({ a }, traceback)
+    assert.matches("\nawaited by task between\n[^\n]*:" .. b .. ":", traceback)
+    assert.matches("\nawaited by task [^\n]*\n[^\n]*:" .. c .. ":", traceback)
+  end)
+
+  it("ends with where the tasks were spawned, unless that line was shown", function()
+    local spawned
+    local traceback = traceback_of(function()
+      local function f() bide.sleep(0) error {} end
+      spawned = here() local task = bide.spawn(f)
+      task:await()
+    end)
+    assert.matches("\nspawned at [^\n]*traceback_spec.lua:" .. spawned .. "$",
+      (traceback:gsub("\ntask [^\n]* was spawned at [^\n]*", "")))
+    traceback = traceback_of(function()
+      local function f() bide.sleep(0) error {} end
+      spawned = here() bide.gather(f)
+    end)
+    local _, times = traceback:gsub("traceback_spec.lua:" .. spawned .. "[:\n]", "")
+    assert.equal(1, times, traceback)
+  end)
+
+  it("tells whose group a task was in", function()
+    local traceback = traceback_of(function()
+      bide.group(function(g)
+        g:spawn(function() bide.sleep(0) error {} end)
+        bide.sleep(10)
+      end)
+    end)
+    assert.matches("\nin a group of task ", traceback, 1, true)
+  end)
+
+  it("stays that of the task that failed first, however far the error goes", function()
+    local a
+    local function deep() bide.sleep(0) a = here() error {} end
+    local traceback = traceback_of(function()
+      bide.gather(function()
+        bide.group(function(g)
+          g:spawn(function() bide.timeout(10, deep) end)
+        end)
+      end)
+    end)
+    assert_begins({ a }, traceback)
+    local _, times = traceback:gsub("stack traceback:", "")
+    assert.equal(1, times)
+    _, times = traceback:gsub("in a group of task", "")
+    assert.equal(1, times)
+  end)
+
+  it("does so when several have failed, with plain strings", function()
+    local a
+    local function deep() bide.sleep(0) a = here() error("the same", 0) end
+    local traceback = traceback_of(function()
+      bide.gather(function() bide.gather(deep, deep, deep) end)
+    end)
+    assert_begins({ a }, traceback)
+  end)
+
+  it("has the frames inside the bodies of timeout, shield and group", function()
+    for _, body in ipairs {
+      function(f) return bide.timeout(10, f) end, bide.shield,
+      function(f) return bide.group(function() f() end) end,
+    } do
+      local a
+      local function deep() bide.sleep(0) a = here() error {} end
+      assert_begins({ a }, (traceback_of(function()
+        bide.gather(function() body(deep) end)
+      end)))
+    end
+  end)
+
+  it("has the frames inside plain coroutines, the innermost first", function()
+    local a, b, c
+    local function deep() bide.sleep(0) a = here() error {} end
+    local traceback = traceback_of(function()
+      bide.gather(function()
+        local outer = coroutine.wrap(function()
+          local inner = coroutine.wrap(function() b = here() deep() return 1 end)
+          c = here() inner()
+        end)
+        outer()
+      end)
+    end)
+    assert_begins({ a, b, c }, traceback)
+  end)
+
+  it("of a waiting task walks into the coroutines that it runs", function()
+    local a, b, c
+    local task = bide.spawn(function()
+      local co = coroutine.create(function()
+        local step = coroutine.wrap(function() a = here() bide.sleep(10) end)
+        b = here() step()
+      end)
+      c = here() coroutine.resume(co)
+    end)
+    bide.sleep(0)
+    assert_begins({ a, b, c }, task:traceback())
+    task:cancel()
+  end)
+
+  it("of the running task does so as well", function()
+    local a, b, traceback
+    local step = coroutine.wrap(function()
+      a = here() traceback = bide.current():traceback()
+    end)
+    b = here() step()
+    assert_begins({ a, b }, traceback)
+  end)
+
+  it("shows C functions on the way by name, and none of bide's", function()
+    local traceback = traceback_of(function()
+      bide.gather(function()
+        pcall(pcall, error)
+        string.rep()
+      end)
+    end)
+    assert.matches("%[C%]: in function 'string.rep'", traceback)
+    assert.not_matches("gather", traceback)
+    assert.not_matches("bide/", traceback)
+    package.preload.traceback_spec_module = function() error {} end
+    traceback = traceback_of(function()
+      bide.gather(function() require "traceback_spec_module" end)
+    end)
+    assert.not_matches("require.lua", traceback)
+  end)
+
+  it("does not mistake an equal string of another task for the same error", function()
+    local line
+    bide.gather(function()
+      pcall(bide.gather, function() bide.sleep(0) error("equal", 0) end)
+      bide.sleep(0.02)
+    end, function()
+      local traceback = traceback_of(function()
+        bide.gather(function()
+          bide.sleep(0.01)
+          line = here() error("equal", 0)
+        end)
+      end)
+      assert_begins({ line }, traceback)
+    end)
+  end)
+
+  it("is short however deep the stack", function()
+    local function deep(n)
+      if n == 0 then error {} end
+      return 1 + deep(n - 1)
+    end
+    local traceback = traceback_of(function() bide.gather(function() deep(5000) end) end)
+    local _, lines = traceback:gsub("\n", "")
+    assert.is_true(lines < 60)
+    assert.matches("skipping %d+ levels", traceback)
+  end)
+
+  it("leaves no error alive", function()
+    local weak = setmetatable({}, { __mode = "k" })
+    pcall(bide.gather, function()
+      local err = {}
+      weak[err] = true
+      error(err)
+    end)
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(next(weak))
+  end)
+end)
+
+describe("an error of bide's #core", function()
+  it("has a code, the operation and the place of the caller, not in bide's files", function()
+    local line
+    local _, err = pcall(function() line = here() bide.timeout(0, bide.sleep, 10) end)
+    assert.equal("ETIMEDOUT", err.code)
+    assert.equal("timeout", err.op)
+    assert.matches("traceback_spec%.lua:" .. line .. "$", err.where)
+    assert.equal(0, err.after)
+  end)
+
+  it("says what to do when there is something to do", function()
+    local _, err = pcall(table.concat, setmetatable({}, {
+      __len = function() return 1 end,
+      __index = function() bide.sleep(0) end,
+    }))
+    assert.equal("ENOYIELD", err.code)
+    assert.equal("sleep", err.op)
+    assert.matches("table.concat .called at [^)]*traceback_spec.lua:%d+.; wait before", err.message)
+  end)
+end)
