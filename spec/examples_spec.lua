@@ -67,4 +67,35 @@ describe("the example #core", function()
       "fifth run\t303\n",
     }, "\n"), output "two_runs")
   end)
+
+  it("worker_pool.lua has its results from all workers", function()
+    assert.equal("20 results, sum 2870\nfaster than one by one\ttrue\n", output "worker_pool")
+  end)
+
+  it("crawler.lua finds every page once, within its limit", function()
+    assert.equal(table.concat({
+      "200\t/", "200\t/a", "200\t/a/1", "200\t/a/2", "200\t/b", "200\t/b/1", "200\t/c",
+      "200\t/c/1", "200\t/c/2", "200\t/c/3", "404\t/missing",
+      "never more at once than\t4\ttrue\n",
+    }, "\n"), output "crawler")
+  end)
+
+  it("back_pressure.lua holds the producer to the consumer's pace", function()
+    assert.equal("12 produced, 12 consumed\n" ..
+      "never further ahead than the buffer and one more\ttrue\n", output "back_pressure")
+  end)
+
+  it("deadline.lua undoes all that is beneath the deadline", function()
+    assert.equal(table.concat({
+      "cleaned up\ta", "cleaned up\tb", "first\ta\tb", "cleaned up\tslow", "in time\tfalse",
+      "ETIMEDOUT\tafter 0.1 s", "the lock is held\tfalse", "somebody still receives\tfalse\n",
+    }, "\n"), output "deadline")
+  end)
+
+  it("shutdown.lua finishes what is under way", function()
+    assert.equal(table.concat({
+      "stop requested", "2 workers ended in time, 0 cancelled", "connection closed",
+      "orders were done, none is left\ttrue\n",
+    }, "\n"), output "shutdown")
+  end)
 end)
