@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Every fenced Lua snippet of docs/*.md and docs/reference/*.md runs as it stands, and prints what stands behind `-->`.
+-- Every fenced Lua snippet of docs/*.md and docs/reference/*.md runs as it stands, and prints what
+-- stands behind `-->`.
 local bide = require "bide"
 local process = require "spec.support.process"
 

@@ -56,8 +56,8 @@ describe("an installed bide", function()
   it("serves a program that links the static library", function()
     local env = { PKG_CONFIG_PATH = prefix .. "/lib/pkgconfig" }
     local line = ("cc -o %s/static examples/embed/minimal.c $(pkg-config --cflags bide) "
-      .. "%s/lib/libbide.a $(pkg-config --libs lua5.4 libuv libcares openssl zlib) -lpthread -ldl -lm")
-      :format(root, prefix)
+      .. "%s/lib/libbide.a $(pkg-config --libs lua5.4 libuv libcares openssl zlib) "
+      .. "-lpthread -ldl -lm"):format(root, prefix)
     local built = process.run({ "sh", "-c", line }, { env = env })
     assert.equal(0, built.status, built.err)
     assert.equal(0, process.run({ root .. "/static" }, { directory = "/" }).status)
