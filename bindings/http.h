@@ -30,7 +30,7 @@ typedef struct bide_httplib {
   int methods[BIDE_HT_COUNT]; /* their tables, for setup to add to */
   const void *id[BIDE_HT_COUNT];
   int helpers[BIDE_HF_COUNT];
-  int handle_ref, spawn_ref, dispatch_ref; /* functions of the server */
+  int handle_ref, spawn_ref, dispatch_ref, log_ref; /* functions of the server */
 } bide_httplib;
 
 static inline bide_httplib *bide__httplib(lua_State *L) {

@@ -6,6 +6,7 @@
  * began has ended; cancelled, it closes the server at once. */
 #include "http_request.h"
 #include "http_respond.h"
+#include "http_server.h"
 #include "core/error.h"
 #include "core/run.h"
 #include "core/task.h"
@@ -18,7 +19,7 @@ typedef struct server {
   bide_hserver *s; /* owned reference; NULL before it is made */
 } server;
 
-enum { SERVER_UV_HANDLER = 1, SERVER_UV_TASK = 2 };
+enum { SERVER_UV_HANDLER = 1, SERVER_UV_TASK = 2, SERVER_UV_LOG = 3, SERVER_UV_COUNT = 3 };
 
 /* ---- the dispatcher ---- */
 
@@ -62,6 +63,14 @@ static void start_all(lua_State *L, bide_httplib *lib, bide_hserver *s) {
   }
 }
 
+/* What was refused is told about. */
+static void tell_all(lua_State *L, bide_httplib *lib, bide_hserver *s) {
+  if (!s->log.lines) return;
+  lua_getiuservalue(L, 1, SERVER_UV_LOG);
+  bide__http_tell(L, lib, s, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
 static void abort_dispatch(bide_wait *w, int status) {
   bide_hserver *s = bide_container(w, bide_hserver, wait);
   s->waiting = false;
@@ -87,6 +96,7 @@ static int dispatch_more(lua_State *L, bide_host *h) {
   server *sv = lua_touserdata(L, 1);
   bide_hserver *s = sv->s;
   start_all(L, bide__httplib(L), s);
+  tell_all(L, bide__httplib(L), s);
   if (s->state == BIDE_HS_CLOSED) return 0;
   s->wait.task = NULL;
   bide__wait_init(h, &s->wait, &dispatch_ops);
@@ -125,8 +135,8 @@ static const option options[] = {
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 
-static const char *const other_options[] = {"host",   "port",       "backlog",
-                                            "daemon", "reuse_port", NULL};
+static const char *const other_options[] = {"host",       "port", "backlog", "daemon",
+                                            "reuse_port", "log",  NULL};
 
 static void set_option(bide_hslimits *limits, const option *o, double v) {
   char *p = (char *)limits + o->offset;
@@ -200,6 +210,18 @@ static bool bool_option(lua_State *L, const char *name) {
   return v != 0;
 }
 
+/* log: true (told by the host's report), false, or a function: left on top, nil for no function. */
+static bool log_option(lua_State *L) {
+  int type = lua_getfield(L, 1, "log");
+  bool on = type == LUA_TNIL || lua_toboolean(L, -1);
+  if (type == LUA_TFUNCTION) return true;
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    luaL_argerror(L, 1, "option 'log' must be a boolean or a function");
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  return on;
+}
+
 static void read_address(lua_State *L, bide_addr *addr) {
   int port = int_option(L, "port", 0, 65535);
   const char *host = "127.0.0.1";
@@ -244,7 +266,7 @@ static int l_serve(lua_State *L) {
   bide_hslimits limits;
   bide_runner *run;
   server *sv;
-  bool daemon;
+  bool daemon, log;
   luaL_checktype(L, 1, LUA_TTABLE);
   if (!lua_isfunction(L, 2) && !luaL_getmetafield(L, 2, "__call"))
     bide__type_error(L, 2, "function");
@@ -252,16 +274,20 @@ static int l_serve(lua_State *L) {
   check_names(L);
   read_limits(L, &limits);
   daemon = bool_option(L, "daemon");
+  log = log_option(L);
   if (h->closed || !h->current) return bide__not_running(L, h, "http.serve");
   daemon = daemon || (h->current->fut.flags & BIDE_TF_DAEMON);
   run = h->current->scope->run;
-  sv = lua_newuserdatauv(L, sizeof *sv, 2);
+  sv = lua_newuserdatauv(L, sizeof *sv, SERVER_UV_COUNT);
   sv->s = NULL;
   bide__http_setmt(L, lib, BIDE_HT_SERVER);
+  lua_insert(L, 3);
+  lua_setiuservalue(L, 3, SERVER_UV_LOG);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 3, SERVER_UV_HANDLER);
   sv->s = bide__hserver_new(&lib->http, &limits);
   if (!sv->s) return luaL_error(L, "not enough memory");
+  sv->s->log.on = log;
   listen_on(L, h, sv->s);
   lua_rawgeti(L, LUA_REGISTRYINDEX, lib->dispatch_ref);
   lua_pushvalue(L, 3);
@@ -390,6 +416,7 @@ void bide__http_open_server(lua_State *L, bide_httplib *lib) {
   lib->handle_ref = make_ref(L, lib, bide__http_handle);
   lib->spawn_ref = make_ref(L, lib, spawn_ready);
   lib->dispatch_ref = make_ref(L, lib, l_dispatch);
+  lib->log_ref = make_ref(L, lib, bide__http_spawn_log);
 }
 
 void bide__http_add_server(lua_State *L) {

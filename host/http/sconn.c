@@ -97,9 +97,13 @@ int bide__hsconn_answer(bide_hsconn *sc, int status, bool close) {
   return send_note(sc, text, (size_t)n);
 }
 
-static void refuse(bide_hsconn *sc, int status) {
+/* `head`: what was found of the request's head in `have` bytes, or NULL. */
+static void refuse(bide_hsconn *sc, int status, const char *reason, const bide_h1_head *head,
+                   size_t have) {
   /* What is unread must not reset the connection before the answer is read. */
-  int rc = bide__hsconn_answer(sc, status, true);
+  int rc;
+  bide__hslog_refused(sc->server, sc->conn, status, reason, head, have);
+  rc = bide__hsconn_answer(sc, status, true);
   if (sc->state == BIDE_HSC_CLOSING) return;
   if (rc != 0) {
     bide__hsconn_close(sc, false);
@@ -178,16 +182,16 @@ static void read_head(bide_hsconn *sc, const char *p, size_t n, bool kept) {
     return;
   }
   if (r < 0) {
-    refuse(sc, bide__h1_error_status(r));
+    refuse(sc, bide__h1_error_status(r), bide__h1_error_text(r), head, n);
     return;
   }
   if (head->length > s->limits.max_body && head->kind == BIDE_H1_LENGTH) {
-    refuse(sc, 413);
+    refuse(sc, 413, bide__hbody_error_text(BIDE_BODY_ETOOBIG), head, n);
     return;
   }
   begin(sc, head);
   if (!sc->req) {
-    refuse(sc, 503);
+    refuse(sc, 503, bide__hbody_error_text(BIDE_BODY_ENOMEM), head, n);
     return;
   }
   drop_part(sc);
@@ -282,7 +286,8 @@ static void on_limit(bide_alarm *a) {
     if (bide__hsreq_late(sc->req, bide__now_ns(h))) bide__hsconn_close(sc, false);
     else bide__hsconn_limit(sc);
   } else if (sc->state == BIDE_HSC_HEAD) {
-    refuse(sc, 408);
+    bide__h1_rebase(sc->part, bide__hbuf_at(&sc->in));
+    refuse(sc, 408, "the head was not complete in time", sc->part, sc->in.n);
   } else {
     bide__hsconn_close(sc, false);
   }
@@ -317,7 +322,7 @@ void bide__hsconn_open(bide_hserver *s, bide_conn *c) {
   s->nconns++;
   bide__conn_use(c, &cbs, sc);
   (void)bide__conn_nodelay(c, 1);
-  if (s->nconns > s->limits.max_connections) refuse(sc, 503);
+  if (s->nconns > s->limits.max_connections) refuse(sc, 503, "too many connections", NULL, 0);
   else if (bide__conn_read_start(c) != 0 ||
            bide__lazy_set(h, &sc->limit, s->limits.header_timeout, on_limit) != 0)
     bide__hsconn_close(sc, false);

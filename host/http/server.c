@@ -12,6 +12,7 @@ bide_hserver *bide__hserver_new(bide_http *http, const bide_hslimits *limits) {
   s->limits = *limits;
   s->ready_tail = &s->ready;
   s->refs = 1;
+  bide__hslog_open(s);
   s->next = http->servers;
   if (s->next) s->next->prev = s;
   http->servers = s;
@@ -27,6 +28,7 @@ static void unlink_server(bide_hserver *s) {
 void bide__hserver_unref(bide_hserver *s) {
   if (--s->refs > 0) return;
   bide__lazy_stop(s->http->host, &s->grace);
+  bide__hslog_close(s);
   unlink_server(s);
   bide__free(s->http->host, s, sizeof *s);
 }
@@ -43,7 +45,7 @@ int bide__hserver_listen(bide_hserver *s, const bide_addr *addr, const bide_list
 
 /* ---- the queue ---- */
 
-static void wake_dispatcher(bide_hserver *s) {
+void bide__hserver_wake(bide_hserver *s) {
   if (!s->waiting) return;
   s->waiting = false;
   bide__wake(&s->wait, 0);
@@ -54,7 +56,7 @@ void bide__hserver_push(bide_hserver *s, bide_hsreq *r) {
   *s->ready_tail = r;
   s->ready_tail = &r->next;
   s->nready++;
-  wake_dispatcher(s);
+  bide__hserver_wake(s);
 }
 
 bide_hsreq *bide__hserver_next(bide_hserver *s) {
@@ -81,7 +83,8 @@ void bide__hserver_check(bide_hserver *s) {
   if (s->state != BIDE_HS_DRAINING || s->nconns || s->nready || s->nrunning) return;
   s->state = BIDE_HS_CLOSED;
   bide__lazy_stop(s->http->host, &s->grace);
-  wake_dispatcher(s);
+  bide__hslog_sum(s);
+  bide__hserver_wake(s);
   bide__hserver_unref(s);
 }
 
@@ -117,6 +120,7 @@ static void on_dispatcher_end(bide_link *link) {
   bide_hserver *s = bide_container(link, bide_hserver, link);
   bide_hsreq *r;
   s->waiting = false;
+  bide__hslog_close(s);
   bide__hserver_close(s, 0);
   while ((r = bide__hserver_next(s)) != NULL) bide__hsreq_refuse(r);
   bide__hserver_check(s);
@@ -133,6 +137,7 @@ void bide__hserver_abandon(bide_hserver *s) {
   bide_hsreq *r;
   s->waiting = false;
   s->refs++;
+  bide__hslog_close(s);
   bide__hserver_close(s, 0);
   while ((r = bide__hserver_next(s)) != NULL) bide__hsreq_unref(r);
   for (sc = s->conns; sc; sc = next) {

@@ -11,7 +11,7 @@
  * address.
  *
  * server.c owns the server and its lists, sconn.c the connection, sreq.c the request's body and
- * response. */
+ * response, slog.c what is told about requests that were refused. */
 #ifndef BIDE_HTTP_SERVER_H
 #define BIDE_HTTP_SERVER_H
 
@@ -27,6 +27,9 @@
 #define BIDE_HS_SPARE      256   /* spare requests kept */
 #define BIDE_HS_DRAIN      65536 /* unread rest of a body that is read away to keep a connection */
 #define BIDE_HS_OVER       64    /* connections past the limit that are told so at once */
+#define BIDE_HS_LOG_RATE   10    /* refused requests that are told about in a second */
+#define BIDE_HS_LOG_METHOD 32    /* bytes of method and target that are told */
+#define BIDE_HS_LOG_TARGET 120
 
 typedef struct bide_hsconn bide_hsconn;
 
@@ -38,6 +41,25 @@ typedef struct bide_hslimits { /* seconds and counts, as bide.http.serve's optio
 } bide_hslimits;
 
 enum { BIDE_HS_OPEN, BIDE_HS_DRAINING, BIDE_HS_CLOSED };
+
+/* A request that was refused, to be told about. Texts are escaped: safe for any log. */
+typedef struct bide_hsline {
+  struct bide_hsline *next;
+  uint64_t count;     /* not 0: so many more, of which nothing else is known */
+  const char *reason; /* constant */
+  int status;         /* 0: closed without an answer */
+  uint16_t target_n;
+  char peer[BIDE_ADDR_TEXT + 16];                                              /* empty: none */
+  char method[4 * BIDE_HS_LOG_METHOD + 4], target[4 * BIDE_HS_LOG_TARGET + 4]; /* … not known */
+} bide_hsline;
+
+typedef struct bide_hslog {
+  bide_hsline *lines, **tail; /* owned: not told yet */
+  bide_lazy end;              /* of this second, when some were left out */
+  uint64_t until, left_out;
+  uint32_t told; /* in this second */
+  bool on;
+} bide_hslog;
 
 struct bide_hserver {
   bide_hserver *next, *prev; /* in http->servers */
@@ -52,7 +74,8 @@ struct bide_hserver {
   bool waiting;    /* … it does, for a request or the end */
   bide_link link;  /* on the dispatcher */
   bide_lazy grace; /* the end of a graceful close */
-  uint32_t site;   /* where it was started */
+  bide_hslog log;
+  uint32_t site; /* where it was started */
   uint8_t state;
   uint8_t refs; /* the binding's, the dispatcher's, one while anything is open */
   bool secure;
@@ -128,6 +151,8 @@ void bide__hserver_abandon(bide_hserver *s);
 /* The next request without a task, or NULL. It stays the server's until bide__hsreq_start. */
 bide_hsreq *bide__hserver_next(bide_hserver *s);
 void bide__hserver_push(bide_hserver *s, bide_hsreq *r);
+/* There is something for the dispatcher to do. */
+void bide__hserver_wake(bide_hserver *s);
 /* Something has gone: is the server over? */
 void bide__hserver_check(bide_hserver *s);
 void bide__hserver_free_spares(bide_http *http);
@@ -181,5 +206,20 @@ void bide__hsreq_sent(bide_hsreq *r);
 int bide__hsreq_room(bide_hsreq *r, size_t n);
 
 extern const bide_waitops bide__hsreq_read_ops, bide__hsreq_write_ops;
+
+/* ---- what is told about refused requests (slog.c) ---- */
+
+void bide__hslog_open(bide_hserver *s);
+/* `head`, of which `have` bytes are there at its base, may be NULL, or a failed one. */
+void bide__hslog_refused(bide_hserver *s, const bide_conn *c, int status, const char *reason,
+                         const bide_h1_head *head, size_t have);
+/* Tells how many were left out. */
+void bide__hslog_sum(bide_hserver *s);
+/* The next line, the caller's to free, or NULL. */
+bide_hsline *bide__hslog_next(bide_hserver *s);
+void bide__hslog_free(bide_hserver *s, bide_hsline *line);
+const char *bide__hsline_text(const bide_hsline *line, char *buf, size_t size);
+/* Nothing is told any more. */
+void bide__hslog_close(bide_hserver *s);
 
 #endif

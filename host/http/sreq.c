@@ -52,6 +52,7 @@ int bide__hsreq_room(bide_hsreq *r, size_t n) {
   free_store(r);
   r->store = p;
   r->store_cap = n;
+  r->head.base = NULL; /* it stood there */
   return 0;
 }
 
@@ -140,7 +141,13 @@ static void answer(bide_hsreq *r, int status) {
   r->answered = bide__hsconn_answer(r->sc, status, r->close) == 0;
 }
 
+static void tell(const bide_hsreq *r, int status, const char *reason) {
+  if (r->sc && !r->head_sent)
+    bide__hslog_refused(r->server, r->sc->conn, status, reason, &r->head, r->head.size);
+}
+
 void bide__hsreq_refuse(bide_hsreq *r) {
+  tell(r, 503, bide__hbody_error_text(BIDE_BODY_ENOMEM));
   answer(r, 503);
   settle(r);
   bide__hsreq_unref(r);
@@ -170,7 +177,10 @@ static bool failed_by_client(bide_hsreq *r) {
 /* Nobody can await the task: its error is reported at once. Returns what to answer. */
 static int report_failure(bide_hsreq *r) {
   bide_host *h = r->server->http->host;
-  if (failed_by_client(r)) return r->fault_status;
+  if (failed_by_client(r)) {
+    tell(r, r->fault_status, bide__hbody_error_text(r->body_error));
+    return r->fault_status;
+  }
   if (!r->task->fut.native) bide__failure_now(h);
   return 500;
 }

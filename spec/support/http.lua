@@ -39,9 +39,9 @@ function M.answering(bytes, keep)
   end)
 end
 
---- Serves `handler` on a free port for the rest of the run; returns base URL and server.
+--- Serves `handler` on a free port for the rest of the run, quietly; returns base URL and server.
 function M.serve(handler, opts)
-  local all = { port = 0, daemon = true }
+  local all = { port = 0, daemon = true, log = false }
   for k, v in pairs(opts or {}) do all[k] = v end
   local server = bide.http.serve(all, handler)
   local _, port = server:address()

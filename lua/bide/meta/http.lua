@@ -236,6 +236,17 @@ function http.session(opts) end
 ---@field max_headers? integer|number      100
 ---@field max_connections? integer|number  10000
 ---@field max_requests? integer|number     on one connection: none
+---@field log? boolean|fun(entry: bide.http.LogEntry)  true: lines of the host's report
+
+---A request that was refused.
+---@class bide.http.LogEntry
+---@field message string
+---@field status? integer  nil: closed without an answer
+---@field reason? string
+---@field peer? string
+---@field method? string
+---@field target? string  escaped and cut
+---@field count? integer  so many more, of which nothing else is told
 
 ---@class bide.http.Request
 ---@field method string

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* slog.c: what a server has to tell about requests that it refused (contract in server.h).
+ *
+ * At most BIDE_HS_LOG_RATE lines a second are kept, for the dispatcher to tell; those beyond are
+ * counted, and the count is a line of its own when that second is over. Whatever clients do, this
+ * costs no more than that. */
+#include "server.h"
+
+#include <stdio.h>
+
+#define WINDOW 1.0 /* seconds */
+
+static void push_line(bide_hserver *s, bide_hsline *line) {
+  line->next = NULL;
+  *s->log.tail = line;
+  s->log.tail = &line->next;
+  bide__hserver_wake(s);
+}
+
+static bide_hsline *new_line(bide_hserver *s) {
+  bide_hsline *line = bide__alloc(s->http->host, sizeof *line);
+  if (line) memset(line, 0, sizeof *line);
+  return line;
+}
+
+void bide__hslog_open(bide_hserver *s) {
+  s->log.tail = &s->log.lines;
+}
+
+/* Tells how many were not told about. */
+void bide__hslog_sum(bide_hserver *s) {
+  bide_hsline *line = s->log.left_out ? new_line(s) : NULL;
+  bide__lazy_stop(s->http->host, &s->log.end);
+  if (!line) return;
+  line->count = s->log.left_out;
+  s->log.left_out = 0;
+  push_line(s, line);
+}
+
+static void on_window(bide_alarm *a) {
+  bide_hserver *s = bide_container(a, bide_hserver, log.end.alarm);
+  if (bide__lazy_due(s->http->host, &s->log.end)) bide__hslog_sum(s);
+}
+
+/* Is there room for one more in this second? */
+static bool admit(bide_hserver *s) {
+  bide_host *h = s->http->host;
+  uint64_t now = bide__now_ns(h);
+  if (now >= s->log.until) {
+    if (s->log.left_out) bide__hslog_sum(s);
+    s->log.until = bide__deadline_ns(now, WINDOW);
+    s->log.told = 0;
+  }
+  if (s->log.told < BIDE_HS_LOG_RATE) {
+    s->log.told++;
+    return true;
+  }
+  if (s->log.left_out++ == 0) (void)bide__lazy_set_at(h, &s->log.end, s->log.until, on_window);
+  return false;
+}
+
+/* Copies with whatever could confuse a terminal or a log written as \xNN, cut where it is too long.
+ */
+static uint16_t escape(char *to, bide_slice s, size_t most) {
+  static const char hex[] = "0123456789abcdef";
+  size_t i, n = 0;
+  for (i = 0; i < s.n && i < most; i++) {
+    unsigned char c = (unsigned char)s.p[i];
+    if (c > 0x20 && c < 0x7f && c != '\\') {
+      to[n++] = (char)c;
+    } else {
+      memcpy(to + n, "\\x", 2);
+      to[n + 2] = hex[c >> 4];
+      to[n + 3] = hex[c & 15];
+      n += 4;
+    }
+  }
+  if (i < s.n) {
+    memcpy(to + n, "...", 3);
+    n += 3;
+  }
+  to[n] = '\0';
+  return (uint16_t)n;
+}
+
+/* Method and target as far as they were found in the `have` bytes at h->base. */
+static void note_request(bide_hsline *line, const bide_h1_head *h, size_t have) {
+  bide_slice target = bide__h1_text(h);
+  if (!h->base || h->method_n == 0) return;
+  (void)escape(line->method, bide__h1_method(h), BIDE_HS_LOG_METHOD);
+  if (target.n == 0 && have > h->text) target.n = have - h->text; /* it is the one too long */
+  line->target_n = escape(line->target, target, BIDE_HS_LOG_TARGET);
+}
+
+void bide__hslog_refused(bide_hserver *s, const bide_conn *c, int status, const char *reason,
+                         const bide_h1_head *head, size_t have) {
+  bide_hsline *line;
+  const bide_addr *peer = bide__conn_peer(c);
+  if (!s->log.on || !admit(s)) return;
+  line = new_line(s);
+  if (!line) return;
+  line->status = status;
+  line->reason = reason;
+  if (peer) {
+    char host[BIDE_ADDR_TEXT];
+    bide__addr_text(peer, host, sizeof host);
+    (void)bide__host_port_text(host, bide__addr_port(peer), line->peer, sizeof line->peer);
+  }
+  if (head) note_request(line, head, have);
+  push_line(s, line);
+}
+
+bide_hsline *bide__hslog_next(bide_hserver *s) {
+  bide_hsline *line = s->log.lines;
+  if (!line) return NULL;
+  s->log.lines = line->next;
+  if (!s->log.lines) s->log.tail = &s->log.lines;
+  return line;
+}
+
+void bide__hslog_free(bide_hserver *s, bide_hsline *line) {
+  bide__free(s->http->host, line, sizeof *line);
+}
+
+void bide__hslog_close(bide_hserver *s) {
+  bide_hsline *line;
+  s->log.on = false;
+  bide__lazy_stop(s->http->host, &s->log.end);
+  while ((line = bide__hslog_next(s)) != NULL) bide__hslog_free(s, line);
+}
+
+const char *bide__hsline_text(const bide_hsline *line, char *buf, size_t size) {
+  char status[16] = "closed";
+  if (line->count) {
+    snprintf(buf, size, "%llu more requests refused", (unsigned long long)line->count);
+    return buf;
+  }
+  if (line->status) snprintf(status, sizeof status, "%d", line->status);
+  snprintf(buf, size, "%s: %s: %s%s%s%s%s", line->peer[0] ? line->peer : "?", status, line->reason,
+           line->method[0] ? ": " : "", line->method, line->target_n ? " " : "", line->target);
+  return buf;
+}
