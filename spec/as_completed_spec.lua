@@ -234,10 +234,9 @@ describe("as_completed #core", function()
 
   it("never closed but collected cancels the rest", virtual(function()
     local log = {}
-    local kept = { bide.as_completed { tasks.waiter(log, "a") } }
+    local kept = table.pack(bide.as_completed { tasks.waiter(log, "a") })
     tasks.turns(1)
-    assert.equal(1, #kept)
-    kept[1] = nil
+    for i = 1, kept.n do kept[i] = nil end
     collectgarbage()
     collectgarbage()
     bide.sleep(1)
