@@ -127,6 +127,8 @@ static const option options[] = {
     {"body_timeout", SECONDS, LIMIT(body_timeout), 30, HUGE_VAL},
     {"idle_timeout", SECONDS, LIMIT(idle_timeout), 60, HUGE_VAL},
     {"write_timeout", SECONDS, LIMIT(write_timeout), 30, HUGE_VAL},
+    {"rate_grace", SECONDS, LIMIT(rate_grace), 30, HUGE_VAL},
+    {"min_rate", BYTES, LIMIT(min_rate), 240, HUGE_VAL},
     {"max_body", BYTES, LIMIT(max_body), 64.0 * 1024 * 1024, HUGE_VAL},
     {"max_header_size", COUNT, LIMIT(head.max_head), 65536, BIDE_H1_MAX_HEAD},
     {"max_headers", COUNT, LIMIT(max_headers), 100, BIDE_HTTP_FIELDS},

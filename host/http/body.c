@@ -77,7 +77,7 @@ const char *bide__hbody_error_text(int code) {
   case BIDE_BODY_ECODING: return "compressed body is corrupt or cut short";
   case BIDE_BODY_ENOMEM: return "not enough memory";
   case BIDE_BODY_ETOOBIG: return "body larger than allowed";
-  case BIDE_BODY_ETIME: return "no byte came in time";
+  case BIDE_BODY_ETIME: return "body did not come in time";
   case BIDE_BODY_ELOST: return "the connection is gone";
   case BIDE_BODY_EINFORM: return "too many informational responses";
   case BIDE_BODY_EUPGRADE: return "the server switched protocols unasked";

@@ -35,7 +35,8 @@ typedef struct bide_hsconn bide_hsconn;
 
 typedef struct bide_hslimits { /* seconds and counts, as bide.http.serve's options */
   bide_h1_limits head;
-  uint64_t max_body;
+  uint64_t max_body, min_rate; /* bytes; bytes a second, 0: any */
+  double rate_grace;
   double header_timeout, body_timeout, idle_timeout, write_timeout;
   uint32_t max_headers, max_connections, max_requests;
 } bide_hslimits;
@@ -119,11 +120,15 @@ struct bide_hsreq {
   int fault_status;  /* what to answer if the handler fails with the error `fault` */
   const void *fault; /* the error that a wrong body raised in the handler, by its address */
   uint64_t got;      /* bytes of body taken */
-  size_t write_left; /* queued when the write was last looked at */
-  bide_hbuf all;     /* the whole body, being collected */
+  uint64_t sent;     /* bytes of the response that have left */
+  uint64_t read_spent, write_spent; /* time spent waiting for the client so far */
+  size_t write_left;                /* queued when the write was last looked at */
+  bide_hbuf all;                    /* the whole body, being collected */
   /* from here on set when used, not cleared: most requests use little of it */
-  uint64_t read_by, write_by; /* deadlines of the waits; BIDE_NEVER */
-  char *store;                /* owned when it is not `fixed` */
+  uint64_t read_by, write_by;     /* deadlines of the waits; BIDE_NEVER */
+  uint64_t read_from, write_from; /* when they began */
+  uint64_t stuck_by;              /* … unless a byte leaves before */
+  char *store;                    /* owned when it is not `fixed` */
   size_t store_cap;
   bide_link link; /* on the task */
   bide_hbody body;

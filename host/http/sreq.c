@@ -268,36 +268,56 @@ static bool collect(bide_hsreq *r) {
   }
 }
 
+/* Each byte buys the client some time beyond the grace: when is it used up, given that `spent` has
+ * been waited before this wait, which began at `from`? */
+static uint64_t rate_by(const bide_hslimits *l, uint64_t from, uint64_t spent, uint64_t bytes) {
+  double left;
+  if (l->min_rate == 0) return BIDE_NEVER;
+  left = l->rate_grace + (double)bytes / (double)l->min_rate - (double)spent / 1e9;
+  return bide__deadline_ns(from, left > 0 ? left : 0);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
+
+static void limit_read(bide_hsreq *r) {
+  const bide_hslimits *l = &r->server->limits;
+  uint64_t bytes = r->got + (r->sc ? r->sc->in.n : 0);
+  r->read_by = sooner(bide__deadline_ns(bide__http_now(r->server->http->host), l->body_timeout),
+                      rate_by(l, r->read_from, r->read_spent, bytes));
+  if (r->sc) bide__hsconn_limit(r->sc);
+}
+
 static void wake_reader(bide_hsreq *r, int status) {
+  r->read_spent += bide__http_now(r->server->http->host) - r->read_from;
   r->reading = BIDE_HS_READ_NONE;
   r->read_by = BIDE_NEVER;
   bide__wake(&r->rwait, status);
 }
 
 void bide__hsreq_input(bide_hsreq *r) {
-  bide_hserver *s = r->server;
   if (!r->reading) return;
   if (r->reading == BIDE_HS_READ_PIECE || collect(r)) {
     wake_reader(r, 0);
     return;
   }
-  r->read_by = bide__deadline_ns(bide__http_now(s->http->host), s->limits.body_timeout);
-  if (r->sc) bide__hsconn_limit(r->sc);
+  limit_read(r);
 }
 
 void bide__hsreq_wait_input(bide_hsreq *r, int how) {
-  bide_hserver *s = r->server;
+  bide_host *h = r->server->http->host;
   r->rwait.task = NULL;
-  bide__wait_init(s->http->host, &r->rwait, &bide__hsreq_read_ops);
+  bide__wait_init(h, &r->rwait, &bide__hsreq_read_ops);
   r->refs++;
+  r->read_from = bide__http_now(h);
   r->reading = (uint8_t)how;
   if (r->body_done || r->body_error || !r->sc || (how == BIDE_HS_READ_ALL && collect(r))) {
     wake_reader(r, 0);
     return;
   }
   bide__hsreq_want_body(r);
-  r->read_by = bide__deadline_ns(bide__http_now(s->http->host), s->limits.body_timeout);
-  if (r->sc) bide__hsconn_limit(r->sc);
+  limit_read(r);
 }
 
 static void abort_read(bide_wait *w, int status) {
@@ -313,7 +333,22 @@ const bide_waitops bide__hsreq_read_ops = {
 
 /* ---- the response ---- */
 
+/* So much of the response is in the queue: what has left since the last look? */
+static bool note_left(bide_hsreq *r, size_t left) {
+  bool moved = left < r->write_left;
+  if (moved) r->sent += r->write_left - left;
+  r->write_left = left;
+  return moved;
+}
+
+static void limit_write(bide_hsreq *r) {
+  r->write_by =
+      sooner(r->stuck_by, rate_by(&r->server->limits, r->write_from, r->write_spent, r->sent));
+}
+
 static void wake_writer(bide_hsreq *r, int status) {
+  r->write_spent += bide__http_now(r->server->http->host) - r->write_from;
+  if (status == 0) (void)note_left(r, 0);
   r->write_by = BIDE_NEVER;
   if (status == UV_ECANCELED) status = UV_ECONNRESET; /* closed, but not for the task's sake */
   if (r->wake_status) status = r->wake_status;
@@ -330,11 +365,15 @@ static void on_sent(bide_write *w, int status) {
 int bide__hsreq_send(bide_hsreq *r, const bide_slice *pieces, unsigned n) {
   bide_hsconn *sc = r->sc;
   bide_host *h = r->server->http->host;
+  size_t size = 0;
   unsigned i;
   int rc;
   if (!sc || sc->failed) return UV_EPIPE;
-  for (i = 0; i < n; i++)
+  for (i = 0; i < n; i++) {
     r->bufs[i] = (uv_buf_t){.base = (char *)(uintptr_t)pieces[i].p, .len = pieces[i].n};
+    size += pieces[i].n;
+  }
+  r->sent += size;
   rc = bide__conn_write(sc->conn, &r->write, r->bufs, n, on_sent);
   if (BIDE_LIKELY(rc == 1)) return 1;
   if (rc < 0) {
@@ -346,7 +385,10 @@ int bide__hsreq_send(bide_hsreq *r, const bide_slice *pieces, unsigned n) {
   r->refs++;
   r->sending = true;
   r->write_left = bide__conn_queued(sc->conn);
-  r->write_by = bide__deadline_ns(bide__http_now(h), r->server->limits.write_timeout);
+  r->sent -= r->write_left < r->sent ? r->write_left : r->sent;
+  r->write_from = bide__http_now(h);
+  r->stuck_by = bide__deadline_ns(r->write_from, r->server->limits.write_timeout);
+  limit_write(r);
   bide__hsconn_limit(sc);
   return 0;
 }
@@ -379,15 +421,20 @@ void bide__hsreq_lost(bide_hsreq *r) {
   bide__hsreq_unref(r);
 }
 
+/* The writer's deadline has come: does it get another? */
+static bool write_late(bide_hsreq *r, uint64_t now) {
+  if (note_left(r, bide__conn_queued(r->sc->conn)))
+    r->stuck_by = bide__deadline_ns(now, r->server->limits.write_timeout);
+  limit_write(r);
+  if (now < r->write_by) return false;
+  bide__hslog_refused(r->server, r->sc->conn, 0, "the response was not taken in time", NULL, 0);
+  return true;
+}
+
 bool bide__hsreq_late(bide_hsreq *r, uint64_t now) {
   bide_hsconn *sc = r->sc;
   if (sc->state == BIDE_HSC_DRAIN) return now >= r->write_by;
-  if (now >= r->write_by) {
-    size_t left = bide__conn_queued(sc->conn);
-    if (left >= r->write_left) return true;
-    r->write_left = left;
-    r->write_by = bide__deadline_ns(now, r->server->limits.write_timeout);
-  }
+  if (now >= r->write_by && write_late(r, now)) return true;
   if (now >= r->read_by) {
     body_failed(r, BIDE_BODY_ETIME);
     if (r->reading) wake_reader(r, 0);

@@ -164,6 +164,82 @@ describe("a hostile client that sends", function()
     ended:await()
   end)
 
+  it("a body byte by byte does not gain time by it", function()
+    serve { min_rate = 2000, rate_grace = 0.05 }
+    local stream <close> = raw.connect(base)
+    stream:write(post .. "Content-Length: 100000\r\n\r\n")
+    local writer = bide.spawn(function()
+      while bide.try(stream.write, stream, "G") do bide.sleep(0.005) end
+    end)
+    local began = bide.now()
+    assert.equal(408, status_of(stream:read_all()))
+    assert.is_true(bide.now() - began < 5)
+    writer:cancel()
+  end)
+
+  it("a body in pieces byte by byte neither", function()
+    base = raw.serve(function(req)
+      local n = 0
+      for piece in req:chunks() do n = n + #piece end
+      return tostring(n == 5 and "alive" or n)
+    end, { min_rate = 2000, rate_grace = 0.05 })
+    local stream <close> = raw.connect(base)
+    stream:write(post .. "Content-Length: 100000\r\n\r\n")
+    local writer = bide.spawn(function()
+      while bide.try(stream.write, stream, "G") do bide.sleep(0.005) end
+    end)
+    assert.equal(408, status_of(stream:read_all()))
+    writer:cancel()
+  end)
+
+  it("a body slowly, but fast enough, is answered", function()
+    serve { min_rate = 100, rate_grace = 0.02 }
+    local stream <close> = raw.connect(base)
+    stream:write(post .. "Content-Length: 100\r\n\r\n")
+    for _ = 1, 10 do
+      stream:write(("x"):rep(10)) -- worth 0.1 s
+      bide.sleep(0.01)
+    end
+    local status, body = raw.read_response(stream)
+    assert.same({ 200, ("x"):rep(100) }, { status, body })
+  end)
+
+  it("a request and reads the answer too slowly is dropped in time", function()
+    local entries, ended = {}, bide.future()
+    base = raw.serve(function(req)
+      if req.method == "POST" then return req.body end
+      return setmetatable({}, {
+        __call = function() return ("x"):rep(100000) end,
+        __close = function() ended:resolve() end,
+      })
+    end, { min_rate = 1e12, rate_grace = 0.05, log = function(e) entries[#entries + 1] = e end })
+    local stream <close> = raw.connect(base)
+    stream:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    local reader = bide.spawn(function()
+      while bide.try(stream.read, stream, 1000) do bide.sleep(0.002) end
+    end)
+    ended:await()
+    reader:cancel()
+    assert.is_nil(entries[1].status)
+    assert.equal("the response was not taken in time", entries[1].reason)
+  end)
+
+  it("a request and takes its time over an answer is served, at the least rate", function()
+    local size = 20 * 1024 * 1024
+    local body = ("x"):rep(size)
+    base = raw.serve(function(req)
+      return req.method == "POST" and req.body or body
+    end, { min_rate = 1000000, rate_grace = 0.02 })
+    local stream <close> = raw.connect(base)
+    stream:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    raw.read_head(stream)
+    local n = 0
+    while n < size do
+      n = n + #stream:read_exactly(math.min(1000000, size - n)) -- worth 1 s
+      bide.sleep(0.01)
+    end
+  end)
+
   it("a pipeline without end is made to wait", function()
     local gate, handled = bide.future(), 0
     base = raw.serve(function(req)

@@ -231,6 +231,8 @@ function http.session(opts) end
 ---@field body_timeout? bide.seconds    30
 ---@field idle_timeout? bide.seconds    60
 ---@field write_timeout? bide.seconds   30
+---@field min_rate? number  240 bytes a second, of bodies and of responses; 0: any
+---@field rate_grace? bide.seconds      30, before that rate is asked for
 ---@field max_body? integer|number         64 MiB
 ---@field max_header_size? integer|number  64 KiB
 ---@field max_headers? integer|number      100
