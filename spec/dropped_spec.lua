@@ -33,7 +33,12 @@ local waits = {
     local u <close> = bide.udp.bind("127.0.0.1", 0)
     u:recv()
   end,
-  resolve = function() bide.dns.resolve "abc.invalid" end,
+  resolve = function()
+    local silent_server <close> = bide.udp.bind("127.0.0.1", 0)
+    local _, port = silent_server:address()
+    bide.dns.servers { "127.0.0.1:" .. port }
+    bide.dns.resolve "slow.example.com"
+  end,
   server = function() tcp.listen("127.0.0.1", 0, print, { daemon = true }):wait() end,
 }
 
