@@ -137,8 +137,8 @@ static const option options[] = {
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 
-static const char *const other_options[] = {"host",       "port", "backlog", "daemon",
-                                            "reuse_port", "log",  NULL};
+static const char *const other_options[] = {"host",       "port", "backlog",         "daemon",
+                                            "reuse_port", "log",  "cancel_on_close", NULL};
 
 static void set_option(bide_hslimits *limits, const option *o, double v) {
   char *p = (char *)limits + o->offset;
@@ -224,6 +224,18 @@ static bool log_option(lua_State *L) {
   return on;
 }
 
+/* cancel_on_close: a boolean, or "half". */
+static uint8_t cancel_option(lua_State *L) {
+  int type = lua_getfield(L, 1, "cancel_on_close");
+  uint8_t when = BIDE_HS_GONE_LOST;
+  if (type == LUA_TSTRING && strcmp(lua_tostring(L, -1), "half") == 0) when = BIDE_HS_GONE_HALF;
+  else if (type == LUA_TBOOLEAN) when = lua_toboolean(L, -1) ? when : BIDE_HS_GONE_NEVER;
+  else if (type != LUA_TNIL)
+    luaL_argerror(L, 1, "option 'cancel_on_close' must be a boolean or \"half\"");
+  lua_pop(L, 1);
+  return when;
+}
+
 static void read_address(lua_State *L, bide_addr *addr) {
   int port = int_option(L, "port", 0, 65535);
   const char *host = "127.0.0.1";
@@ -275,6 +287,7 @@ static int l_serve(lua_State *L) {
   lua_settop(L, 2);
   check_names(L);
   read_limits(L, &limits);
+  limits.cancel = cancel_option(L);
   daemon = bool_option(L, "daemon");
   log = log_option(L);
   if (h->closed || !h->current) return bide__not_running(L, h, "http.serve");

@@ -352,6 +352,79 @@ describe("bide.http.serve", function()
     end
   end)
 
+  describe("when the client goes", function()
+    --- Serves a handler that sleeps, and sends it a request behind one whose answer lies unread, so
+    --- that closing resets the connection. Gives the stream and a future of how the sleep ended.
+    local function sleeper(opts, seconds)
+      local entered, ended = bide.future(), bide.future()
+      local base = raw.serve(function(req)
+        if req.path == "/" then return "x" end
+        entered:resolve()
+        local ok, err = pcall(bide.sleep, seconds or 60)
+        ended:resolve(ok or err)
+        if not ok then error(err, 0) end
+        return "slept"
+      end, opts)
+      local stream = raw.connect(base)
+      stream:write(get .. "GET /sleep HTTP/1.1\r\nHost: x\r\n\r\n")
+      entered:await()
+      return stream, ended
+    end
+
+    it("by a reset, cancels the handler, and reports nothing", function()
+      local stream, ended = sleeper()
+      stream:close()
+      assert.is_true(bide.is_cancelled(ended:await()))
+    end)
+
+    it("by half only, lets the handler answer", function()
+      local stream <close>, ended = sleeper(nil, 0.02)
+      stream:shutdown()
+      assert.is_true(ended:await())
+      assert.matches("slept$", stream:read_all())
+    end)
+
+    it("by half, cancels the handler when asked to", function()
+      local stream <close>, ended = sleeper { cancel_on_close = "half" }
+      stream:shutdown()
+      assert.is_true(bide.is_cancelled(ended:await()))
+    end)
+
+    it("lets the handler go on when asked to", function()
+      local stream, ended = sleeper({ cancel_on_close = false }, 0.02)
+      stream:close()
+      assert.is_true(ended:await())
+    end)
+
+    it("cancels a stream's function where it waits", function()
+      local entered, ended = bide.future(), bide.future()
+      local base = raw.serve(function()
+        local n = 0
+        return setmetatable({}, {
+          __call = function()
+            n = n + 1
+            if n == 2 then
+              entered:resolve()
+              bide.sleep(60)
+            end
+            return "piece"
+          end,
+          __close = function() ended:resolve() end,
+        })
+      end)
+      local stream = raw.connect(base)
+      stream:write(get)
+      entered:await()
+      stream:close()
+      ended:await()
+    end)
+
+    it("knows true, false and half", function()
+      assert.error_matches(function() bide.http.serve({ cancel_on_close = "x" }, print) end,
+        "'cancel_on_close'")
+    end)
+  end)
+
   describe("closes", function()
     it("at once, idle connections too", function()
       local base, server = raw.serve(function() return "x" end)

@@ -243,11 +243,21 @@ static void on_data(bide_conn *c, const char *p, size_t n) {
   if (sc->state == BIDE_HSC_DRAIN) drain_input(sc);
 }
 
+/* A body that is cut short is told to its reader before the task is cancelled. */
+static void end_busy(bide_hsconn *sc, bool gone) {
+  bide_hsreq *r = sc->req;
+  r->refs++;
+  bide__hsreq_input(r);
+  if (gone) bide__hsreq_gone(r);
+  bide__hsreq_unref(r);
+}
+
 static void on_end(bide_conn *c, int status) {
   bide_hsconn *sc = c->user;
+  bool gone = status < 0 || sc->server->limits.cancel == BIDE_HS_GONE_HALF;
   sc->eof = true;
   if (status < 0) sc->failed = true;
-  if (sc->state == BIDE_HSC_BUSY) bide__hsreq_input(sc->req);
+  if (sc->state == BIDE_HSC_BUSY) end_busy(sc, gone);
   else if (sc->state != BIDE_HSC_CLOSING) bide__hsconn_close(sc, false);
 }
 

@@ -33,12 +33,17 @@
 
 typedef struct bide_hsconn bide_hsconn;
 
+/* When is a handler cancelled because its client has gone? Never, when the connection is lost, or
+ * already when the client says that it will send no more. */
+enum { BIDE_HS_GONE_NEVER, BIDE_HS_GONE_LOST, BIDE_HS_GONE_HALF };
+
 typedef struct bide_hslimits { /* seconds and counts, as bide.http.serve's options */
   bide_h1_limits head;
   uint64_t max_body, min_rate; /* bytes; bytes a second, 0: any */
   double rate_grace;
   double header_timeout, body_timeout, idle_timeout, write_timeout;
   uint32_t max_headers, max_connections, max_requests;
+  uint8_t cancel; /* BIDE_HS_GONE_… */
 } bide_hslimits;
 
 enum { BIDE_HS_OPEN, BIDE_HS_DRAINING, BIDE_HS_CLOSED };
@@ -186,6 +191,8 @@ void bide__hsreq_start(bide_hsreq *r, bide_task *t);
 void bide__hsreq_refuse(bide_hsreq *r);
 /* Input has come, or ended. */
 void bide__hsreq_input(bide_hsreq *r);
+/* Nobody will read the answer: cancels the task, if that is wanted. */
+void bide__hsreq_gone(bide_hsreq *r);
 /* The connection lets go of it: no more body will come. */
 void bide__hsreq_lost(bide_hsreq *r);
 /* Says "100 Continue" if the client waits for it. */

@@ -111,6 +111,11 @@ void bide__hsreq_start(bide_hsreq *r, bide_task *t) {
   s->running = r;
   s->nrunning++;
   bide__link(&t->fut, &r->link, on_task_end);
+  if (BIDE_UNLIKELY(!r->sc || r->sc->failed)) bide__hsreq_gone(r);
+}
+
+void bide__hsreq_gone(bide_hsreq *r) {
+  if (r->server->limits.cancel != BIDE_HS_GONE_NEVER && r->task) bide__task_cancel(r->task);
 }
 
 /* The answer stands or never will: what of the connection? */
@@ -418,6 +423,7 @@ void bide__hsreq_lost(bide_hsreq *r) {
   r->sc = NULL;
   if (!r->body_done && !r->body_error) r->body_error = BIDE_BODY_ELOST;
   if (r->reading) wake_reader(r, 0);
+  bide__hsreq_gone(r);
   bide__hsreq_unref(r);
 }
 

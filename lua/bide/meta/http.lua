@@ -238,6 +238,7 @@ function http.session(opts) end
 ---@field max_headers? integer|number      100
 ---@field max_connections? integer|number  10000
 ---@field max_requests? integer|number     on one connection: none
+---@field cancel_on_close? boolean|"half"  true: cancel the handler when its connection is lost
 ---@field log? boolean|fun(entry: bide.http.LogEntry)  true: lines of the host's report
 
 ---A request that was refused.
