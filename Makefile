@@ -218,7 +218,15 @@ $(BUILD)/spec/oom: $(OOM_OBJ) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $(OOM_OBJ) $(LIB_A) $(PROGRAM_LIBS)
 oom: $(BUILD)/spec/oom
-.PHONY: fuzzers oom
+
+# The library's C face, driven by programs of its own.
+EMBED_TESTS := $(patsubst spec/embed/%.c,$(BUILD)/spec/embed/%,$(wildcard spec/embed/test_*.c))
+EMBED_SUPPORT := $(call objects,spec/embed/check.c)
+$(BUILD)/spec/embed/%: $(OBJ)/spec/embed/%.o $(EMBED_SUPPORT) $(LIB_A)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $< $(EMBED_SUPPORT) $(LIB_A) $(PROGRAM_LIBS)
+embed-tests: $(EMBED_TESTS)
+.PHONY: fuzzers oom embed-tests
 
 # --- other checks and their builds -----------------------------------------------------------
 
@@ -242,8 +250,8 @@ test:
 	@+.ci/run
 
 check-asan:
-	@+$(SUBMAKE) MODE=asan all c-tests
-	@$(SUITE) c:build/asan program:build/asan
+	@+$(SUBMAKE) MODE=asan all c-tests embed-tests
+	@$(SUITE) c:build/asan embed:build/asan program:build/asan
 
 check-gc:
 	@+$(SUBMAKE) MODE=gc program
@@ -254,8 +262,8 @@ check-oom:
 	@OOM_SECONDS=0 PART_SECONDS=86400 $(SUITE) oom:build/asan
 
 check-tsan:
-	@+$(SUBMAKE) MODE=tsan program
-	@$(SUITE) core:build/tsan
+	@+$(SUBMAKE) MODE=tsan program embed-tests
+	@$(SUITE) embed:build/tsan core:build/tsan
 
 # What was found once lies under spec/fuzz/corpus/NAME and is tried first.
 FUZZ_SECONDS ?= 60
@@ -276,16 +284,16 @@ bench:
 check-all:
 	@.ci/deps build test
 	@+$(SUBMAKE) all fuzzers
-	@+$(SUBMAKE) MODE=asan all c-tests oom
+	@+$(SUBMAKE) MODE=asan all c-tests oom embed-tests
 	@+$(SUBMAKE) MODE=gc program
-	@+$(SUBMAKE) MODE=tsan program
+	@+$(SUBMAKE) MODE=tsan program embed-tests
 	@OOM_SECONDS=0 FUZZ_SECONDS=$(FUZZ_SECONDS) PART_SECONDS=86400 FILE_SECONDS=3600 $(SUITE) lint c:build/asan \
-	  program:build/asan program module rock core:build/gc core:build/tsan oom:build/asan fuzz stress
+	  embed:build/asan embed:build/tsan program:build/asan program module rock core:build/gc core:build/tsan oom:build/asan fuzz stress
 
 # --- lint ------------------------------------------------------------------------------------
 
 C_FILES := $(sort $(wildcard $(foreach d,host/core host/net host/http host/os host/program \
-  bindings spec/c spec/fuzz spec/oom examples/embed bench/baseline bench/load bench/tools,\
+  bindings spec/c spec/fuzz spec/oom spec/embed examples/embed bench/baseline bench/load bench/tools,\
   $(d)/*.c $(d)/*.h)))
 HEADERS := $(filter %.h,$(C_FILES))
 LUA_LINT := $(wildcard lua host/program spec examples bench *.rockspec .luacheckrc)
@@ -311,7 +319,7 @@ lint-headers:
 
 # The whole of it under clang; gcc's warnings are errors in every build of a checkout.
 lint-clang:
-	@+$(SUBMAKE) BUILD=build/clang CC=$(CLANG) WERROR=-Werror all c-tests oom
+	@+$(SUBMAKE) BUILD=build/clang CC=$(CLANG) WERROR=-Werror all c-tests oom embed-tests
 
 # --- installing ------------------------------------------------------------------------------
 

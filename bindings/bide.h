@@ -6,7 +6,9 @@
  * is no global state. Every function is to be called on the host's thread unless it says otherwise.
  *
  * Codes: functions that return int return 0 (or a count) on success and a negative code on failure:
- * BIDE_ERROR when a Lua error is on the stack, else one of libuv's (UV_ENOMEM, UV_ECANCELED…). */
+ * BIDE_ERROR or BIDE_STOPPED when a Lua error is on the stack, else one of libuv's (UV_ENOMEM,
+ * UV_ECANCELED…). The types are opaque; a pointer that a function returns belongs to bide unless
+ * it is said otherwise. Guide: docs/embedding.md. */
 #ifndef BIDE_H
 #define BIDE_H
 
@@ -23,7 +25,8 @@ extern "C" {
 #define BIDE_VERSION_PATCH 0
 #define BIDE_VERSION       "0.1.0"
 
-#define BIDE_ERROR (-6000) /* a Lua error; its value is on the stack */
+#define BIDE_ERROR   (-6000) /* a Lua error; its value is on the stack */
+#define BIDE_STOPPED (-6002) /* the same: bide_interrupt or a CPU budget ended the run */
 
 #if defined(__GNUC__)
 #define BIDE_API __attribute__((visibility("default")))
@@ -50,10 +53,36 @@ typedef struct bide_options {
   void (*report)(void *ud, const char *message);
   void *report_ud;
   unsigned no_libs; /* nonzero: open no standard libraries but the base library and coroutine */
+
+  /* Bytes that Lua and bide may hold for this host, what it needs to exist (about 100 KB)
+   * included. Past it a script gets `not enough memory`; the host goes on. */
+  size_t memory_limit;
+  /* Seconds that a task may compute before others run: it is then suspended in mid-code and goes on
+   * later, as if it had called bide.sleep(0) there. 0: never, but for bide.compute. */
+  double cpu_slice;
+  /* Seconds of CPU time for each run (a bide_call, or all between two times when no task lives);
+   * past it the run is stopped with code EBUDGET, for good: no pcall keeps it. */
+  double cpu_budget;
+  unsigned interruptible; /* nonzero: bide_interrupt reaches a script that computes */
+  /* The last three, and bide.compute, have the kernel send this signal to the thread that runs the
+   * host, only while it does; 0: SIGRTMIN + 7. What was installed for it before is still called for
+   * signals that are not bide's, and put back when the last host that uses it is freed. */
+  int signal;
+  unsigned max_tasks;   /* alive at once */
+  unsigned max_timers;  /* sleeps, and deadlines, and limits of operations: so many of each */
+  unsigned max_sockets; /* open at once */
+  unsigned max_depth;   /* nested calls of a Lua thread; costs a hook at each call */
+  /* Nonzero: the script can reach nothing but what is listed in docs/embedding.md; also refuses
+   * finalizers and bounds the string functions, which could not be interrupted. */
+  unsigned sandbox;
+  /* In a sandbox: what may be connected to, "host:port" each, ended by NULL: "*" stands for any
+   * host or any port. NULL: no network at all. Copied. */
+  const char *const *network;
 } bide_options;
 
+/* All defaults; in C and C++: bide_options o = BIDE_OPTIONS; */
 #define BIDE_OPTIONS                                                                               \
-  { sizeof(bide_options), NULL, NULL, NULL, NULL, NULL, 0 }
+  { sizeof(bide_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
 
 /* Makes a host: a new Lua state with the standard libraries and bide (found by `require "bide"`).
  * `options` may be NULL and is not kept. NULL when memory or handles are lacking. */
@@ -61,7 +90,12 @@ BIDE_API bide_host *bide_new(const bide_options *options);
 
 /* Ends a host: cancels all its tasks, newest first, and refuses every further wait; runs their
  * clean-up within bounds; closes what it has on the loop, the Lua state, and its own loop. Ends in
- * bounded time whatever the scripts do. Not from within a task or a callback of the host. NULL is
+ * bounded time whatever the scripts do, but for finalizers written in Lua (a sandbox refuses those)
+ * and blocking work of bide_work, which it waits for.
+ *
+ * Futures of C that are still to be filled have their cancel hooks called, and may be filled after
+ * bide_free: that frees them. Not from within a task, or a callback of the loop: it runs the loop
+ * (also a caller's, whose own callbacks may then be called) until its handles are closed. NULL is
  * fine. */
 BIDE_API void bide_free(bide_host *host);
 
@@ -71,6 +105,8 @@ BIDE_API lua_State *bide_lua(bide_host *host);
 BIDE_API uv_loop_t *bide_loop(bide_host *host);
 /* The host that a Lua state belongs to, or NULL: for C functions called from Lua. */
 BIDE_API bide_host *bide_host_of(lua_State *L);
+/* Bytes held for the host; 0 unless it has a memory limit. */
+BIDE_API size_t bide_memory(const bide_host *host);
 
 /* ---- running scripts ---- */
 
@@ -82,7 +118,8 @@ BIDE_API int bide_load_string(bide_host *host, const char *chunk, size_t size, c
 /* Runs the function below `nargs` arguments on bide_lua(host) as the main task of a run: drives the
  * loop until it and all that it spawned have ended. Pops function and arguments; pushes `nresults`
  * results (or LUA_MULTRET), or on failure two values: the error and, above it, its traceback (a
- * string). UV_ECANCELED when bide_cancel ended it, BIDE_ERROR for any other error. */
+ * string). UV_ECANCELED when bide_cancel ended it, BIDE_STOPPED when it was stopped, BIDE_ERROR for
+ * any other error. Not from within a task or a callback of the loop (BIDE_ERROR, code EBUSY). */
 BIDE_API int bide_call(bide_host *host, int nargs, int nresults);
 
 /* Starts the function below `nargs` arguments on bide_lua(host) as a task; replaces them by the
@@ -91,12 +128,40 @@ BIDE_API int bide_call(bide_host *host, int nargs, int nresults);
 BIDE_API int bide_spawn(bide_host *host, int nargs);
 
 /* Runs the loop. UV_RUN_DEFAULT: until no task is left, raising EDEADLK in waits that can't end.
- * UV_RUN_ONCE, UV_RUN_NOWAIT: as uv_run. Returns how many tasks are left. */
+ * UV_RUN_ONCE, UV_RUN_NOWAIT: as uv_run. Returns how many tasks are left; BIDE_STOPPED when none is
+ * and the last were stopped; UV_EINVAL from within a task or a callback of the loop. */
 BIDE_API int bide_run(bide_host *host, uv_run_mode mode);
+
+/* ---- inside another loop ---- */
+
+/* For a program whose loop is not libuv's: watch bide_fd for reading, wait no longer than
+ * bide_timeout, then call bide_step.
+ *
+ *     struct pollfd p = {bide_fd(host), POLLIN, 0};
+ *     do poll(&p, 1, bide_timeout(host)); while (bide_step(host, 0) > 0);
+ */
+
+/* A descriptor that becomes readable when the host has something to do; the host's own. Negative:
+ * there is none. The same for the host's life. */
+BIDE_API int bide_fd(const bide_host *host);
+/* Milliseconds until the host has something to do by itself; 0: now; -1: not before bide_fd is
+ * readable. Valid until the next call into the host. */
+BIDE_API int bide_timeout(bide_host *host);
+/* Does what there is to do without waiting for anything. With `seconds` > 0 it returns, as soon as
+ * the running task gives way, when so much time has passed: what is left is done by the next step.
+ * (With cpu_slice a task gives way at the end of its slice.) Returns as bide_run. */
+BIDE_API int bide_step(bide_host *host, double seconds);
 
 /* Cancels everything that runs in the host: main tasks and all others, level-triggered. Also from
  * callbacks of the loop. */
 BIDE_API void bide_cancel(bide_host *host);
+
+/* Stops everything that runs in the host, for good: no wait and no instruction succeeds any more,
+ * clean-up in Lua is not run. What ran ends with code EINTR (BIDE_STOPPED); the host can be used
+ * again. Without effect when nothing runs. From any thread, until bide_free is called. A script
+ * that computes is reached at its next instruction if the host is `interruptible` (or has a slice
+ * or budget), else at its next wait. 0, or UV_ENOTSUP where there are no such signals. */
+BIDE_API int bide_interrupt(bide_host *host);
 
 /* Calls `fn` on the loop's thread, outside any task, when the task or future at index `idx` of
  * bide_lua(host) has ended in any way (at once if it has ended already). `ok`: it is done, neither
@@ -110,6 +175,7 @@ BIDE_API int bide_unhandled(bide_host *host);
 /* ---- C functions that wait ---- */
 
 /* A future of C: made by a C function that Lua calls in a task, awaited by it, filled later.
+ * Check arguments, and whatever else may raise, before making one.
  *
  *     static int l_read_sensor(lua_State *L) {
  *       bide_future *f = bide_future_new(L);
@@ -118,19 +184,25 @@ BIDE_API int bide_unhandled(bide_host *host);
  *     }
  *     static void on_value(int v, void *f) { bide_resolve_integer(f, v); }
  *
- * Whoever is to fill it must resolve, reject or drop it exactly once, also after the await has been
- * cancelled; until then it keeps the loop alive. */
+ * It has two ends. Whoever is to fill it must resolve, reject or drop it exactly once, on the
+ * loop's thread, also after the await has been cancelled or the host was freed; until then it keeps
+ * the loop alive. Whoever made it must await it or forget it. It is freed when both have happened,
+ * at the latest by bide_free or by the filling, whichever comes second. */
 
-/* May raise (memory). `cancel`, if not NULL, is called at most once, when the await is cancelled
- * before the future was filled: to stop the work early. It may fill or drop the future itself. */
+/* Raises when the caller is in no task or cannot wait, or memory is lacking. */
 BIDE_API bide_future *bide_future_new(lua_State *L);
+/* `cancel` is called at most once, when the await is cancelled or the host freed before the future
+ * was filled: to stop the work early. It may fill the future itself; it must not call into Lua. */
 BIDE_API void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg),
                                     void *arg);
 
 /* Suspends the running task until `f` is filled; its results are what the calling function returns.
- * Only as `return bide_await(L, f)`, once per future. Raises what the future was rejected with, or
- * ECANCELED. */
+ * Only as `return bide_await(L, f)`, once per future (a second raises while the first waits); also
+ * later than in the function that made it, and in another task of the host. Raises what the future
+ * was rejected with, or ECANCELED. */
 BIDE_API int bide_await(lua_State *L, bide_future *f);
+/* Nobody will await it; the cancel hook is called if it is not filled yet. */
+BIDE_API void bide_future_forget(bide_future *f);
 
 /* Puts results on the stack of L and returns how many; runs protected, inside the awaiting task,
  * and may raise. Not called when the await was cancelled: then `drop` is, if it is not NULL. */
@@ -147,12 +219,21 @@ BIDE_API void bide_reject(bide_future *f, const char *code, const char *op, cons
 /* Nobody will ever fill it: the await ends with EDEADLK. */
 BIDE_API void bide_future_drop(bide_future *f);
 
+/* Calls work(arg) on a thread of libuv's pool and awaits its end: the blocking call as a wait. Then
+ * `done` (may be NULL) puts the results on the stack, in the awaiting task; it may raise. `drop`
+ * (may be NULL) is called once when nothing uses `arg` any more, however it ended; after a
+ * cancellation that is once `work` has returned, or at once if it had not begun.
+ * Only as `return bide_work(L, work, done, arg, drop)`. When it raises by itself (no task, no
+ * memory), `drop` has been called. */
+BIDE_API int bide_work(lua_State *L, void (*work)(void *arg), bide_push_fn done, void *arg,
+                       void (*drop)(void *arg));
+
 /* ---- from other threads ---- */
 
-/* Calls fn(host, arg) on the loop's thread, soon, in order of posting. From any thread. 0,
+/* Calls fn(host, arg) on the loop's thread, soon, in order of posting, outside of any task. From
+ * any thread, until bide_free has returned (a thread that does not know must be joined first). 0,
  * UV_ENOMEM, or UV_ECANCELED once the host is being freed: then `fn` is never called. Calls posted
- * before that run at the latest in bide_free. The caller must know that the host is not freed yet.
- */
+ * before that run at the latest in bide_free. It does not keep the loop alive. */
 typedef void (*bide_post_fn)(bide_host *host, void *arg);
 BIDE_API int bide_post(bide_host *host, bide_post_fn fn, void *arg);
 

@@ -11,6 +11,8 @@
  */
 #include "bindings.h"
 #include "core/error.h"
+#include "core/slice.h"
+#include "core/stop.h"
 #include "core/trace.h"
 
 #include <lualib.h>
@@ -29,9 +31,10 @@ enum { R_WAITS = -2, R_ERROR = -1 };
 
 /* Moves the outcome of a resume to L. Returns the count of results, R_ERROR with the error on top,
  * or R_WAITS. */
-static int outcome(lua_State *L, lua_State *co, int status, int nres) {
+static int outcome(lua_State *L, bide_host *h, lua_State *co, int status, int nres) {
   if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
     if (status == LUA_YIELD && bide__is_waiting(co)) return R_WAITS;
+    if (BIDE_UNLIKELY(h->current && h->current->fut.preempted)) return R_WAITS;
     if (!lua_checkstack(L, nres + 1)) {
       lua_pop(co, nres);
       lua_pushliteral(L, "too many results to resume");
@@ -49,20 +52,30 @@ static int outcome(lua_State *L, lua_State *co, int status, int nres) {
 static int resume_in(lua_State *L, bide_host *h, lua_State *co, int narg, bide_scope *scope) {
   bide_task *t = h->current;
   lua_State *top = h->top;
+  lua_State *running = h->running;
   bide_scope *base = h->co_base;
   int nres = 0, status, r;
   if (L == top && lua_isyieldable(L)) h->top = co;
   h->co_base = scope;
+  if (BIDE_UNLIKELY(h->guard)) bide__guard(h, co);
+  h->running = co;
   status = lua_resume(co, L, narg, &nres);
+  h->running = running;
+  if (BIDE_UNLIKELY(h->guard)) bide__guard(h, L);
   h->top = top;
   h->co_base = base;
-  r = outcome(L, co, status, nres);
+  r = outcome(L, h, co, status, nres);
   if (r != R_WAITS && t && h->current == t && t->scope != scope) bide__scope_unwind(h, t, scope);
   return r;
 }
 
+/* It waits, or its task was stopped in mid-code in it: its resumer alone can go on with it. */
+static int is_held(const bide_host *h, lua_State *co) {
+  return bide__is_waiting(co) || (BIDE_UNLIKELY(h->preempted) && bide__is_preempted(co));
+}
+
 static int first_resume(lua_State *L, bide_host *h, lua_State *co, int narg) {
-  if (BIDE_UNLIKELY(bide__is_waiting(co))) {
+  if (BIDE_UNLIKELY(is_held(h, co))) {
     lua_pushliteral(L, "cannot resume non-suspended coroutine");
     return R_ERROR;
   }
@@ -82,7 +95,10 @@ static int wait_on(lua_State *L, lua_KContext ctx, lua_KFunction k) {
 /* The task goes on: so does `co`, unless foreign code (a stock coroutine.close) has dropped its
  * stack and with it the continuation. The scope was kept as the context of the continuation. */
 static int go_on(lua_State *L, bide_host *h, lua_State *co, lua_KContext ctx) {
-  if (lua_status(co) == LUA_YIELD && bide__is_waiting(co)) {
+  if (BIDE_UNLIKELY(h->current->fut.preempted) &&
+      (bide__is_preempted(co) || !bide__is_waiting(co))) {
+    bide__preempted_resume(h, h->current, co);
+  } else if (lua_status(co) == LUA_YIELD && bide__is_waiting(co)) {
     lua_pop(co, 1);
   } else {
     h->delivering = 0;
@@ -212,7 +228,7 @@ static const char *const status_names[] = {"running", "dead", "suspended", "norm
 static int co_status(lua_State *L, lua_State *co) {
   lua_Debug ar;
   if (L == co) return CO_RUN;
-  if (bide__is_waiting(co)) return CO_NORMAL;
+  if (is_held(bide__host(L), co)) return CO_NORMAL;
   switch (lua_status(co)) {
   case LUA_YIELD: return CO_SUSPENDED;
   case LUA_OK:
@@ -229,13 +245,17 @@ static int l_status(lua_State *L) {
 
 static int l_close(lua_State *L) {
   bide_host *h = bide__host(L);
-  lua_State *co = check_co(L);
+  lua_State *co = check_co(L), *running = h->running;
   int status = co_status(L, co);
   if (status != CO_DEAD && status != CO_SUSPENDED)
     return luaL_error(L, "cannot close a %s coroutine", status_names[status]);
   if (h->close_depth >= CLOSE_DEPTH_MAX) return luaL_error(L, "C stack overflow");
   h->close_depth++;
+  if (BIDE_UNLIKELY(h->guard)) bide__guard(h, co);
+  h->running = co;
   status = bide_closethread(co, L);
+  h->running = running;
+  if (BIDE_UNLIKELY(h->guard)) bide__guard(h, L);
   h->close_depth--;
   if (status == LUA_OK) {
     lua_pushboolean(L, 1);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* embed.c: bide.h for C programs: hosts, and running scripts in them. C futures are in
- * embed_future.c, posting from other threads in embed_post.c. */
-#include "bide.h"
+/* embed.c: bide.h for C programs: making and freeing hosts, running a script in one to its end.
+ * Tasks beside a caller's own loop are in embed_drive.c, C functions that wait in embed_future.c,
+ * calls from other threads in embed_post.c, the sandbox in embed_sandbox.c. */
 #include "bindings.h"
 #include "core/error.h"
-#include "core/failure.h"
+#include "core/limit.h"
 #include "core/run.h"
-#include "core/sched.h"
 #include "core/slab.h"
+#include "core/slice.h"
+#include "core/stop.h"
 #include "embed.h"
 #include "preload.h"
 #include "stock.h"
@@ -40,29 +41,47 @@ enum { USE_SLAB = 0 };
 enum { USE_SLAB = 1 };
 #endif
 
+/* The slab and the meter in front of it are not in the state that they serve. */
 static lua_State *new_state(bide_options *o) {
-  lua_State *L;
+  lua_State *L = NULL;
   bide_slab *slab = NULL;
+  bide_meter *meter = NULL;
   if (!o->alloc) {
     if (USE_SLAB && !(slab = bide__slab_new())) return NULL;
     o->alloc = plain_alloc;
     o->alloc_ud = slab;
   }
-  L = lua_newstate(o->alloc, o->alloc_ud);
-  if (!L && slab) bide__slab_free(slab);
-  return L;
+  if (o->memory_limit && (meter = malloc(sizeof *meter)) != NULL)
+    *meter = (bide_meter){o->alloc, o->alloc_ud, 0, o->memory_limit};
+  if (meter) L = lua_newstate(bide__meter_alloc, meter);
+  else if (!o->memory_limit) L = lua_newstate(o->alloc, o->alloc_ud);
+  if (L) return L;
+  free(meter);
+  if (slab) bide__slab_free(slab);
+  return NULL;
+}
+
+static bide_meter *meter_of(lua_State *L) {
+  void *ud;
+  return lua_getallocf(L, &ud) == bide__meter_alloc ? ud : NULL;
 }
 
 static void close_state(lua_State *L) {
+  bide_meter *meter = meter_of(L);
   void *ud;
   lua_Alloc alloc = lua_getallocf(L, &ud);
+  if (meter) {
+    alloc = meter->alloc;
+    ud = meter->ud;
+  }
   if (!USE_SLAB || alloc != bide__slab_alloc) {
     lua_close(L);
-    return;
+  } else {
+    bide__slab_closing(ud);
+    lua_close(L);
+    bide__slab_free(ud);
   }
-  bide__slab_closing(ud);
-  lua_close(L);
-  bide__slab_free(ud);
+  free(meter);
 }
 
 static void open_libs(lua_State *L, const bide_options *o) {
@@ -75,6 +94,26 @@ static void open_libs(lua_State *L, const bide_options *o) {
   lua_pop(L, 2);
 }
 
+static uint32_t limit(unsigned max) {
+  return max ? max : UINT32_MAX;
+}
+
+/* What the options ask for beyond the defaults; before any script runs. */
+static void set_limits(lua_State *L, bide_host *h, const bide_options *o) {
+  int rc = 0;
+  h->meter = meter_of(L);
+  h->max_tasks = limit(o->max_tasks);
+  h->max_timers = limit(o->max_timers);
+  h->max_sockets = limit(o->max_sockets);
+  h->max_depth = o->max_depth;
+  if (h->max_depth) bide__depth_open(h);
+  if (o->cpu_slice > 0 || o->cpu_budget > 0 || o->interruptible)
+    rc = bide__slicer_open(h, o->cpu_slice, o->signal);
+  if (rc != 0) luaL_error(L, "cannot have the timer signal: %s", bide__code_text(rc));
+  bide__slicer_budget(h, o->cpu_budget);
+  h->signal = o->signal;
+}
+
 static int open_host(lua_State *L) {
   const bide_options *o = lua_touserdata(L, 1);
   bide_host *h;
@@ -83,39 +122,65 @@ static int open_host(lua_State *L) {
   h->report = o->report;
   h->report_ud = o->report_ud;
   h->own_state = 1;
+  h->policy = lua_touserdata(L, 2);
   luaL_requiref(L, "bide.core", luaopen_bide_core, 0);
   bide__preload_tls(L);
   if (!o->no_libs) bide__preload(L);
   bide__replace_stock(L);
   if (bide__post_open(h) != 0) return luaL_error(L, "cannot make the host's wake-up handle");
+  set_limits(L, h, o);
+  if (o->sandbox) bide__sandbox(L, h);
   lua_pushlightuserdata(L, h);
   return 1;
 }
 
-bide_host *bide_new(const bide_options *options) {
-  bide_options o = BIDE_OPTIONS;
-  lua_State *L;
+static bide_host *make(bide_options *o, struct bide_policy *policy) {
+  lua_State *L = new_state(o);
   bide_host *h;
-  if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-  L = new_state(&o);
+  struct bide_post *post;
   if (!L) return NULL;
   lua_pushcfunction(L, open_host);
-  lua_pushlightuserdata(L, &o);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
-    close_state(L);
-    return NULL;
+  lua_pushlightuserdata(L, o);
+  lua_pushlightuserdata(L, policy);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) {
+    h = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return h;
   }
-  h = lua_touserdata(L, -1);
-  lua_pop(L, 1);
+  h = bide__host_of(L);
+  post = h ? h->post : NULL;
+  close_state(L);
+  bide__post_free(post);
+  return NULL;
+}
+
+bide_host *bide_new(const bide_options *options) {
+  bide_options o = BIDE_OPTIONS;
+  struct bide_policy *policy = NULL;
+  bide_host *h;
+  if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+  if (o.sandbox && !(policy = bide__policy_new(o.network))) return NULL;
+  h = make(&o, policy);
+  if (!h) bide__policy_free(policy);
   return h;
 }
 
 void bide_free(bide_host *h) {
   lua_State *L;
+  struct bide_post *post;
+  struct bide_policy *policy;
   if (!h) return;
   L = h->main;
+  post = h->post;
+  policy = (struct bide_policy *)(uintptr_t)h->policy;
   bide__host_close(h);
   close_state(L);
+  bide__post_free(post);
+  bide__policy_free(policy);
+}
+
+size_t bide_memory(const bide_host *h) {
+  return h->meter ? h->meter->used : 0;
 }
 
 lua_State *bide_lua(bide_host *h) {
@@ -166,6 +231,7 @@ int bide_call(bide_host *h, int nargs, int nresults) {
   lua_State *L = h->main;
   int status;
   h->interrupted = 0;
+  bide__stop_reset(h);
   lua_pushcfunction(L, call_run);
   lua_insert(L, -(nargs + 2));
   status = lua_pcall(L, nargs + 1, nresults, 0);
@@ -173,79 +239,6 @@ int bide_call(bide_host *h, int nargs, int nresults) {
   lua_pushcfunction(L, push_traceback);
   lua_pushvalue(L, -2);
   lua_pcall(L, 1, 1, 0);
+  if (h->stopped) return BIDE_STOPPED;
   return h->interrupted ? UV_ECANCELED : BIDE_ERROR;
-}
-
-/* ---- tasks beside a caller's own loop ---- */
-
-static int spawn_protected(lua_State *L) {
-  bide_host *h = bide__host_of(L);
-  bide__spawn(L, h, lua_gettop(L) - 1, &h->base->root, 0, 0);
-  return 1;
-}
-
-int bide_spawn(bide_host *h, int nargs) {
-  lua_State *L = h->main;
-  if (h->closed) return UV_ECANCELED;
-  if (bide__run_base(h) != 0) return UV_ENOMEM;
-  lua_pushcfunction(L, spawn_protected);
-  lua_insert(L, -(nargs + 2));
-  if (lua_pcall(L, nargs + 1, 1, 0) != LUA_OK) return BIDE_ERROR;
-  bide__sched_prime(h);
-  return 0;
-}
-
-int bide_run(bide_host *h, uv_run_mode mode) {
-  if (h->in_loop || h->closed) return UV_EINVAL;
-  bide__sched_prime(h);
-  h->in_loop = 1;
-  if (mode != UV_RUN_DEFAULT) uv_run(h->loop, mode);
-  else
-    while (h->base && h->base->live) {
-      h->stop_at_rest = 1;
-      if (!uv_run(h->loop, UV_RUN_DEFAULT) && h->base->live && bide__deadlock(h) == 0) break;
-      bide__sched_prime(h);
-    }
-  h->stop_at_rest = 0;
-  h->in_loop = 0;
-  if (h->base && !h->base->live) bide__report_lost(h, h->base);
-  return h->base ? (int)h->base->live : 0;
-}
-
-void bide_cancel(bide_host *h) {
-  bide__run_interrupt(h);
-}
-
-/* ---- being told of the end ---- */
-
-typedef struct done_link {
-  bide_link link;
-  bide_host *host;
-  bide_fut *fut;
-  bide_done_fn fn;
-  void *arg;
-} done_link;
-
-static void on_ended(bide_link *link) {
-  done_link d = *bide_container(link, done_link, link);
-  bide__free(d.host, bide_container(link, done_link, link), sizeof d);
-  d.fn(d.host, d.fut->state == BIDE_DONE, d.arg);
-}
-
-int bide_on_done(bide_host *h, int idx, bide_done_fn fn, void *arg) {
-  bide_fut *f = bide__tofuture(h->main, h, idx);
-  done_link *d;
-  if (!f) return UV_EINVAL;
-  if (f->state != BIDE_PENDING) {
-    fn(h, f->state == BIDE_DONE, arg);
-    return 0;
-  }
-  d = bide__alloc(h, sizeof *d);
-  if (!d) return UV_ENOMEM;
-  d->host = h;
-  d->fut = f;
-  d->fn = fn;
-  d->arg = arg;
-  bide__link(f, &d->link, on_ended);
-  return 0;
 }

@@ -3,14 +3,29 @@
 #ifndef BIDE_EMBED_H
 #define BIDE_EMBED_H
 
+#include "bide.h"
 #include "core/host.h"
 
-/* Opens and closes the host's wake-up handle, which other threads reach by bide_post and which
- * keeps the loop alive while C futures are outstanding. The close is a tenant's: bide__host_close
- * does it. */
+/* The host's wake-up handle, which other threads reach by bide_post and which keeps the loop alive
+ * while C futures are outstanding; and the ring of those futures. Made with the host. The handle is
+ * a tenant's: bide__host_close closes it; the mutex lives until bide__post_free, after the state.
+ */
 int bide__post_open(bide_host *h);
+void bide__post_free(struct bide_post *p);
+/* Lets the loop run a turn. From any thread. */
+void bide__post_wake(bide_host *h);
 /* One more or fewer C future is outstanding. */
 void bide__post_hold(bide_host *h);
 void bide__post_let_go(bide_host *h);
+/* Teardown: calls the cancel hooks of C futures that are outstanding, frees those that are filled,
+ * and cuts the others off from the host. */
+void bide__futures_close(bide_host *h);
+
+/* What may be used with the sandbox on: a policy for the host, NULL-terminated list copied. Frees
+ * itself with bide__policy_free. */
+struct bide_policy *bide__policy_new(const char *const *network);
+void bide__policy_free(struct bide_policy *p);
+/* Shrinks the libraries of a state, before a script has run in it. May raise. */
+void bide__sandbox(lua_State *L, bide_host *h);
 
 #endif

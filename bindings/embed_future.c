@@ -1,33 +1,109 @@
 /* SPDX-License-Identifier: MIT */
 /* embed_future.c: C functions that wait. A C future has two ends: the one that fills it and the one
- * that awaits it. Each lets go once; the second frees. A future that is never awaited is freed when
- * it is filled and its host closes at the latest by bide_future_drop. */
-#include "bide.h"
+ * that awaits it. Each lets go once; the second frees. It is malloc'd, for it may be filled after
+ * its host has gone: until then it is in the host's ring of futures. */
 #include "core/error.h"
-#include "core/wait.h"
+#include "core/limit.h"
 #include "embed.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PENDING, RESOLVED, REJECTED, DROPPED };
+enum { CODE_MAX = 31, MESSAGE_MAX = 255 };
 
 struct bide_future {
   bide_wait wait;
-  bide_host *host;
+  bide_host *host;          /* NULL once it is being freed */
+  bide_future *next, *prev; /* in host->futures */
   unsigned char state;
   unsigned char filler;  /* still has to fill it */
   unsigned char awaiter; /* awaits it, or may still */
+  unsigned char begun;   /* bide_await was called */
+  unsigned char always;  /* drop is called after push too */
   bide_push_fn push;
   void (*drop)(void *arg);
   void *arg;
   void (*cancel)(bide_future *f, void *arg);
   void *cancel_arg;
   lua_Integer integer;
-  char *text; /* owned; the bytes of bide_resolve_string */
+  char *text; /* owned; the bytes of bide_resolve_string, or code, op and message in a row */
   size_t size;
-  char code[32], op[32], message[256];
 };
+
+/* ---- both ends ---- */
+
+static bide_future *make(bide_host *h) {
+  bide_future *f;
+  if (bide__charge(h, sizeof *f) != 0) return NULL;
+  f = calloc(1, sizeof *f);
+  if (!f) {
+    bide__refund(h, sizeof *f);
+    return NULL;
+  }
+  f->host = h;
+  f->filler = f->awaiter = 1;
+  f->next = h->futures;
+  if (f->next) f->next->prev = f;
+  h->futures = f;
+  bide__post_hold(h);
+  return f;
+}
+
+static void leave_host(bide_future *f) {
+  bide_host *h = f->host;
+  if (f->prev) f->prev->next = f->next;
+  else h->futures = f->next;
+  if (f->next) f->next->prev = f->prev;
+  if (f->filler) bide__post_let_go(h);
+  bide__refund(h, sizeof *f);
+  f->host = NULL;
+}
+
+static void release(bide_future *f) {
+  void (*drop)(void *) = f->state == RESOLVED ? f->drop : NULL;
+  void *arg = f->arg;
+  if (f->filler || f->awaiter) return;
+  if (f->host) leave_host(f);
+  free(f->text);
+  free(f);
+  if (drop) drop(arg);
+}
+
+/* The one who awaits it has left before it was filled. */
+static void call_cancel(bide_future *f) {
+  void (*cancel)(bide_future *, void *) = f->cancel;
+  f->cancel = NULL;
+  if (cancel && f->filler) cancel(f, f->cancel_arg);
+}
+
+void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg), void *arg) {
+  f->cancel = cancel;
+  f->cancel_arg = arg;
+}
+
+void bide_future_forget(bide_future *f) {
+  if (!f->awaiter || f->begun) return;
+  f->awaiter = 0;
+  if (f->filler) call_cancel(f);
+  else release(f);
+}
+
+void bide__futures_close(bide_host *h) {
+  while (h->futures) {
+    bide_future *f = h->futures;
+    leave_host(f);
+    f->awaiter = 0;
+    if (f->filler) call_cancel(f);
+    else release(f);
+  }
+}
+
+/* ---- the awaiting end ---- */
+
+static int can_wait(lua_State *L, const bide_host *h) {
+  return h && h->current && L == h->top && lua_isyieldable(L);
+}
 
 bide_future *bide_future_new(lua_State *L) {
   bide_host *h = bide__host_of(L);
@@ -37,66 +113,49 @@ bide_future *bide_future_new(lua_State *L) {
     return NULL;
   }
   (void)bide__checkpoint(L, h, "await"); /* a pending cancellation is raised by bide_await */
-  f = bide__alloc(h, sizeof *f);
-  if (!f) {
-    luaL_error(L, "not enough memory");
-    return NULL;
-  }
-  memset(f, 0, sizeof *f);
-  f->host = h;
-  f->filler = f->awaiter = 1;
-  bide__post_hold(h);
+  f = make(h);
+  if (!f) luaL_error(L, "not enough memory");
   return f;
 }
 
-void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg), void *arg) {
-  f->cancel = cancel;
-  f->cancel_arg = arg;
-}
-
-static void release(bide_future *f) {
-  bide_host *h = f->host;
-  if (f->filler || f->awaiter) return;
-  if (f->state == RESOLVED && f->drop) f->drop(f->arg);
-  bide__free(h, f->text, f->size + 1);
-  bide__free(h, f, sizeof *f);
-}
-
-/* ---- the awaiting end ---- */
-
+/* The hook may fill the future, and nobody may free it meanwhile: the wait is woken first. */
 static void abort_await(bide_wait *w, int status) {
   bide_future *f = bide_container(w, bide_future, wait);
-  void (*cancel)(bide_future *, void *) = f->cancel;
-  void *arg = f->cancel_arg;
-  f->cancel = NULL;
   bide__wake(w, status);
-  if (cancel && f->filler) cancel(f, arg);
+  call_cancel(f);
 }
 
 static void drop_await(bide_wait *w) {
   bide_future *f = bide_container(w, bide_future, wait);
   f->awaiter = 0;
-  release(f);
+  if (f->filler) call_cancel(f);
+  else release(f);
 }
 
 static const bide_waitops ops = {"await", abort_await, NULL, drop_await, 0};
 
-static int raise_rejected(lua_State *L, bide_host *h, bide_future *f) {
-  if (f->state == DROPPED)
+static void push_rejected(lua_State *L, bide_host *h, const bide_future *f) {
+  const char *code = f->text, *op, *message;
+  if (f->state == DROPPED) {
     bide__error_push(L, h, "EDEADLK", "await", "the C function dropped its future");
-  else
-    bide__error_push(L, h, f->code, f->op[0] ? f->op : NULL, "%s",
-                     f->message[0] ? f->message : f->code);
-  f->awaiter = 0;
-  release(f);
-  return lua_error(L);
+  } else if (!code) {
+    bide__error_push(L, h, "ENOMEM", "await", "not enough memory");
+  } else {
+    op = code + strlen(code) + 1;
+    message = op + strlen(op) + 1;
+    bide__error_push(L, h, code, *op ? op : NULL, "%s", *message ? message : code);
+  }
 }
 
-/* Protected: (future) → results. */
+/* Protected: (future) → results, or raises. */
 static int push_results(lua_State *L) {
   bide_future *f = lua_touserdata(L, 1);
   lua_settop(L, 0);
-  f->drop = NULL;
+  if (f->state != RESOLVED) {
+    push_rejected(L, f->host, f);
+    return lua_error(L);
+  }
+  if (!f->always) f->drop = NULL;
   if (f->text) return lua_pushlstring(L, f->text, f->size), 1;
   return f->push ? f->push(L, f->arg) : 0;
 }
@@ -109,7 +168,6 @@ static int k_await(lua_State *L, bide_host *h, bide_wait *w) {
     release(f);
     return bide__raise_status(L, h, status, "await");
   }
-  if (f->state != RESOLVED) return raise_rejected(L, h, f);
   lua_pushcfunction(L, push_results);
   lua_pushlightuserdata(L, f);
   status = lua_pcall(L, 1, LUA_MULTRET, 0);
@@ -119,9 +177,15 @@ static int k_await(lua_State *L, bide_host *h, bide_wait *w) {
 }
 
 int bide_await(lua_State *L, bide_future *f) {
-  bide_host *h = f->host;
-  if (f->state != PENDING && !bide__task_refused(h->current))
-    return bide__complete_foreign(L, h, &f->wait, 0, k_await);
+  bide_host *h = bide__host_of(L);
+  int refused;
+  if (f->begun || h != f->host)
+    return luaL_error(L, f->begun ? "this future of C is awaited already"
+                                  : "this future of C belongs to another host");
+  if (!can_wait(L, h)) bide_future_forget(f);
+  refused = bide__checkpoint(L, h, "await");
+  f->begun = 1;
+  if (f->state != PENDING && !refused) return bide__complete_foreign(L, h, &f->wait, 0, k_await);
   bide__wait_init(h, &f->wait, &ops);
   return bide__suspend_foreign(L, h, &f->wait, &ops, k_await);
 }
@@ -129,15 +193,15 @@ int bide_await(lua_State *L, bide_future *f) {
 /* ---- the filling end ---- */
 
 static void fill(bide_future *f, int state) {
-  bide_host *h = f->host;
   f->state = (unsigned char)state;
+  if (f->host) bide__post_let_go(f->host);
   f->filler = 0;
-  bide__post_let_go(h);
-  if (f->wait.task && !f->wait.set) bide__wake(&f->wait, 0);
+  if (f->host && f->wait.task && !f->wait.set) bide__wake(&f->wait, 0);
   release(f);
 }
 
 void bide_resolve(bide_future *f, bide_push_fn push, void *arg, void (*drop)(void *arg)) {
+  if (!f->filler) return;
   f->push = push;
   f->arg = arg;
   f->drop = drop;
@@ -159,9 +223,10 @@ void bide_resolve_integer(bide_future *f, lua_Integer value) {
 }
 
 void bide_resolve_string(bide_future *f, const char *s, size_t size) {
-  f->text = bide__alloc(f->host, size + 1);
+  if (!f->filler) return;
+  f->text = malloc(size + 1);
   if (!f->text) {
-    bide_reject(f, "ENOMEM", NULL, "not enough memory");
+    fill(f, REJECTED);
     return;
   }
   memcpy(f->text, s, size);
@@ -169,13 +234,100 @@ void bide_resolve_string(bide_future *f, const char *s, size_t size) {
   fill(f, RESOLVED);
 }
 
+static char *add(char *to, const char *s, size_t max) {
+  size_t n = strlen(s);
+  if (n > max) n = max;
+  memcpy(to, s, n);
+  to[n] = '\0';
+  return to + n + 1;
+}
+
 void bide_reject(bide_future *f, const char *code, const char *op, const char *message) {
-  snprintf(f->code, sizeof f->code, "%s", code ? code : "UNKNOWN");
-  snprintf(f->op, sizeof f->op, "%s", op ? op : "");
-  snprintf(f->message, sizeof f->message, "%s", message ? message : "");
+  char *p;
+  if (!f->filler) return;
+  p = f->text = malloc(2 * (CODE_MAX + 1) + MESSAGE_MAX + 1);
+  if (p) {
+    p = add(p, code ? code : "UNKNOWN", CODE_MAX);
+    p = add(p, op ? op : "", CODE_MAX);
+    add(p, message ? message : "", MESSAGE_MAX);
+  }
   fill(f, REJECTED);
 }
 
 void bide_future_drop(bide_future *f) {
-  fill(f, DROPPED);
+  if (f->filler) fill(f, DROPPED);
+}
+
+/* ---- blocking work ---- */
+
+typedef struct job {
+  uv_work_t req;
+  bide_host *host;
+  bide_future *future;
+  void (*work)(void *arg);
+  bide_push_fn done;
+  void *arg;
+  void (*drop)(void *arg);
+} job;
+
+static void run_job(uv_work_t *req) {
+  job *j = req->data;
+  j->work(j->arg);
+}
+
+static int push_job(lua_State *L, void *arg) {
+  job *j = arg;
+  return j->done ? j->done(L, j->arg) : 0;
+}
+
+static void free_job(void *arg) {
+  job *j = arg;
+  if (j->drop) j->drop(j->arg);
+  free(j);
+}
+
+static void on_worked(uv_work_t *req, int status) {
+  job *j = req->data;
+  (void)status;
+  j->host->closing_handles--;
+  j->future->always = 1;
+  bide_resolve(j->future, push_job, j, free_job);
+}
+
+static void cancel_job(bide_future *f, void *arg) {
+  (void)f;
+  uv_cancel((uv_req_t *)&((job *)arg)->req);
+}
+
+/* Teardown waits for what is counted in closing_handles. */
+static int queue(bide_host *h, job *j) {
+  int rc;
+  j->future = make(h);
+  if (!j->future) return UV_ENOMEM;
+  j->req.data = j;
+  rc = uv_queue_work(h->loop, &j->req, run_job, on_worked);
+  if (rc != 0) {
+    bide_future_drop(j->future);
+    bide_future_forget(j->future);
+    return rc;
+  }
+  h->closing_handles++;
+  bide_future_on_cancel(j->future, cancel_job, j);
+  return 0;
+}
+
+int bide_work(lua_State *L, void (*work)(void *arg), bide_push_fn done, void *arg,
+              void (*drop)(void *arg)) {
+  bide_host *h = bide__host_of(L);
+  job *j = can_wait(L, h) ? calloc(1, sizeof *j) : NULL;
+  int rc = UV_ENOMEM;
+  if (j) {
+    *j = (job){.host = h, .work = work, .done = done, .arg = arg, .drop = drop};
+    if ((rc = queue(h, j)) == 0) return bide_await(L, j->future);
+    free(j);
+  }
+  if (drop) drop(arg);
+  if (!h) return luaL_error(L, "bide is not loaded in this Lua state");
+  (void)bide__checkpoint(L, h, "work");
+  return bide__raise_status(L, h, rc, "work");
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* embed_post.c: calls from other threads. One mutex guards the list of calls; it is never held
- * while user code runs. */
-#include "bide.h"
+ * while user code runs. It is malloc'd, as are the calls: the host's allocator is not for other
+ * threads, and both are used until the host's state is gone. */
 #include "embed.h"
+
+#include "core/slice.h"
+#include "core/stop.h"
 
 #include <stdlib.h>
 
@@ -17,7 +20,7 @@ struct bide_post {
   uv_async_t async;
   uv_mutex_t mutex;
   bide_host *host;
-  call *first, **last; /* guarded; malloc'd, since the host's allocator is not for other threads */
+  call *first, **last; /* guarded */
   int closed;          /* guarded */
   uint32_t held;
 };
@@ -43,11 +46,7 @@ static void on_async(uv_async_t *async) {
 
 static void on_closed(uv_handle_t *handle) {
   struct bide_post *p = handle->data;
-  bide_host *h = p->host;
-  uv_mutex_destroy(&p->mutex);
-  h->post = NULL;
-  h->closing_handles--;
-  bide__free(h, p, sizeof *p);
+  p->host->closing_handles--;
 }
 
 static void close_post(bide_tenant *tenant) {
@@ -56,26 +55,23 @@ static void close_post(bide_tenant *tenant) {
   p->closed = 1;
   uv_mutex_unlock(&p->mutex);
   run_calls(p);
+  bide__futures_close(p->host);
   p->host->closing_handles++;
   uv_close((uv_handle_t *)&p->async, on_closed);
 }
 
 int bide__post_open(bide_host *h) {
-  struct bide_post *p = bide__alloc(h, sizeof *p);
+  struct bide_post *p = calloc(1, sizeof *p);
   int rc;
   if (!p) return UV_ENOMEM;
   p->host = h;
-  p->first = NULL;
   p->last = &p->first;
-  p->closed = 0;
-  p->held = 0;
   if ((rc = uv_mutex_init(&p->mutex)) != 0) {
-    bide__free(h, p, sizeof *p);
+    free(p);
     return rc;
   }
   if ((rc = uv_async_init(h->loop, &p->async, on_async)) != 0) {
-    uv_mutex_destroy(&p->mutex);
-    bide__free(h, p, sizeof *p);
+    bide__post_free(p);
     return rc;
   }
   p->async.data = p;
@@ -84,6 +80,19 @@ int bide__post_open(bide_host *h) {
   bide__tenant_add(h, &p->tenant);
   h->post = p;
   return 0;
+}
+
+void bide__post_free(struct bide_post *p) {
+  if (!p) return;
+  uv_mutex_destroy(&p->mutex);
+  free(p);
+}
+
+void bide__post_wake(bide_host *h) {
+  struct bide_post *p = h->post;
+  uv_mutex_lock(&p->mutex);
+  if (!p->closed) uv_async_send(&p->async);
+  uv_mutex_unlock(&p->mutex);
 }
 
 void bide__post_hold(bide_host *h) {
@@ -115,4 +124,10 @@ int bide_post(bide_host *h, bide_post_fn fn, void *arg) {
   if (!closed) return 0;
   free(c);
   return UV_ECANCELED;
+}
+
+int bide_interrupt(bide_host *h) {
+  bide__stop(h, BIDE_STOP_INTERRUPT);
+  if (h->post) bide__post_wake(h);
+  return bide__slicer_poke(h);
 }

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/failure.h"
 #include "core/run.h"
+#include "core/slice.h"
 #include "core/trace.h"
 #include "core/watch.h"
 
@@ -36,6 +37,23 @@ static int l_spawn(lua_State *L) {
 }
 static int l_daemon(lua_State *L) {
   return spawn_checked(L, bide__host(L), "daemon", 1);
+}
+
+static int l_compute(lua_State *L) {
+  bide_host *h = bide__host(L);
+  bide_runner *run;
+  bide_task *t;
+  int daemon, rc;
+  bide__check_callable(L, 1);
+  if (!h->current) return bide__error(L, h, "ENORUN", "compute", "not inside bide.run");
+  if ((rc = bide__slicer_open(h, 0, h->signal)) != 0)
+    return bide__raise_status(L, h, rc, "compute");
+  run = h->current->scope->run;
+  daemon = h->current->fut.flags & BIDE_TF_DAEMON;
+  t = bide__spawn_parked(L, h, lua_gettop(L) - 1, daemon, bide__site_caller(L, h));
+  t->fut.compute = 1;
+  bide__task_unpark(h, t, daemon ? &run->daemons : &run->root);
+  return 1;
 }
 
 static int l_async_call(lua_State *L) {
@@ -243,9 +261,9 @@ static int mm_gc(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"run", l_run},     {"spawn", l_spawn},     {"daemon", l_daemon},
-    {"async", l_async}, {"current", l_current}, {"now", l_now},
-    {"sleep", l_sleep}, {"future", l_future},   {NULL, NULL},
+    {"run", l_run},       {"spawn", l_spawn},     {"daemon", l_daemon}, {"compute", l_compute},
+    {"async", l_async},   {"current", l_current}, {"now", l_now},       {"sleep", l_sleep},
+    {"future", l_future}, {NULL, NULL},
 };
 
 static const luaL_Reg task_methods[] = {

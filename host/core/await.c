@@ -5,9 +5,11 @@
 #include "error.h"
 #include "harvest.h"
 #include "join.h"
+#include "limit.h"
 #include "map.h"
 #include "run.h"
 #include "sched.h"
+#include "stop.h"
 #include "trace.h"
 
 #include <stdio.h>
@@ -54,7 +56,7 @@ int bide__sleep(lua_State *L, bide_host *h, double s) {
   if (s > 0) {
     t->op.timer.pos = 0;
     if (bide__heap_start(h, &h->timers, &t->op.timer, bide__deadline_ns(bide__now_ns(h), s)) != 0)
-      return luaL_error(L, "not enough memory");
+      return bide__timer_error(L, h, "sleep");
     return bide__suspend(L, h, &t->own, &sleep_ops, k_sleep);
   }
   /* Complete once everybody else had a turn: counts as complete from the start. */
@@ -150,7 +152,7 @@ int bide__await_cycle(const bide_host *h, const bide_fut *f) {
  * it. So it runs here, and if it ends without waiting the caller need not be suspended at all. */
 static void run_next(lua_State *L, bide_host *h, bide_task *t) {
   bide_task *caller = h->current;
-  lua_State *top = h->top;
+  lua_State *top = h->top, *running = h->running;
   bide_scope *base = h->co_base;
   uint16_t fast = h->fast;
   bide__queue_pop(&h->ready);
@@ -161,6 +163,8 @@ static void run_next(lua_State *L, bide_host *h, bide_task *t) {
   h->top = top;
   h->co_base = base;
   h->fast = fast;
+  h->running = running;
+  if (BIDE_UNLIKELY(h->guard)) bide__guard(h, running);
 }
 
 static int runs_next(const bide_host *h, const bide_fut *f) {

@@ -3,6 +3,7 @@
  * way it ends, the scope is left and closed first. */
 #include "body.h"
 #include "error.h"
+#include "limit.h"
 #include "trace.h"
 
 #include <stdio.h>
@@ -85,7 +86,7 @@ int bide__timeout(lua_State *L, bide_host *h, double s) {
   int status;
   if (bide__checkpoint(L, h, "timeout")) return bide__refuse(L, h);
   b = bide__body_enter(h, s);
-  if (!b) return luaL_error(L, "not enough memory");
+  if (!b) return bide__timer_error(L, h, "timeout");
   lua_pushcfunction(L, bide__body_handler); /* in the place of the seconds */
   lua_replace(L, 1);
   status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, (lua_KContext)b, k_timeout);

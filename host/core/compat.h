@@ -30,6 +30,11 @@
 #define BIDE_NORETURN
 #endif
 
+/* Descriptors were added that the loop has not told the kernel about yet: it does in its next turn.
+ * The queue of them is a ring in all versions, whose first word points to the next member. */
+#define bide_loop_unpolled(loop)                                                                   \
+  (*(void *const *)(const void *)&(loop)->watcher_queue != (const void *)&(loop)->watcher_queue)
+
 /* Pointer to the struct that embeds `member` at `ptr`. */
 #define bide_container(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -171,9 +171,9 @@ static int l_tostring(lua_State *L) {
   op = lua_tostring(L, 2);
   message = lua_tostring(L, 3);
   code = lua_tostring(L, 4);
-  lua_pushfstring(L, "%s%s%s (%s)", op ? op : "",
-                  !op || (message && strncmp(message, op, strlen(op)) == 0) ? "" : " ",
-                  message ? message : "?", code ? code : "?");
+  if (op && message && strncmp(message, op, strlen(op)) == 0) op = NULL; /* it says so itself */
+  lua_pushfstring(L, "%s%s%s (%s)", op ? op : "", op ? " " : "", message ? message : "?",
+                  code ? code : "?");
   return 1;
 }
 

@@ -3,6 +3,8 @@
  * made, so that the finalizer allocates nothing. */
 #include "failure.h"
 #include "error.h"
+#include "slice.h"
+#include "stop.h"
 #include "trace.h"
 
 #include <stdio.h>
@@ -203,6 +205,19 @@ static void push_report(lua_State *L, bide_host *h, const bide_failure *f) {
   lua_insert(L, -2);
 }
 
+/* The handler is Lua and runs in no task, yet can be stopped. */
+static int call_handler(lua_State *L, bide_host *h) {
+  lua_State *running = h->running;
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L), status;
+  h->running = L;
+  if (h->guard) bide__guard(h, L);
+  status = lua_pcall(L, 3, 0, 0);
+  h->running = running;
+  if (lua_gethook(L) != hook) lua_sethook(L, hook, mask, count);
+  return status;
+}
+
 /* Reports `f` and frees it. The handler of on_unhandled gets (err, task, traceback); what it raises
  * goes to stderr. */
 static void report(lua_State *L, bide_host *h, bide_failure *f) {
@@ -211,7 +226,7 @@ static void report(lua_State *L, bide_host *h, bide_failure *f) {
   push_report(L, h, f);
   release(L, f);
   h->unhandled++;
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
+  if (call_handler(L, h) != LUA_OK) {
     const char *msg = lua_tostring(L, -1);
     char text[300];
     snprintf(text, sizeof text, "bide: error while reporting an unhandled error: %s",
@@ -242,7 +257,9 @@ void bide__report_lost(bide_host *h, const bide_runner *run) {
     h->native_lost = 0;
   }
   h->report_now = 0;
+  bide__slicer_enter(h);
   while ((f = next_to_report(h, run)) != NULL) report(L, h, f);
+  bide__slicer_leave(h);
 }
 
 void bide__failure_open(lua_State *L, bide_host *h) {

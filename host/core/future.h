@@ -14,6 +14,9 @@
 enum { BIDE_PENDING, BIDE_DONE, BIDE_FAILED, BIDE_CANCELLED };
 enum { BIDE_IS_FUTURE, BIDE_IS_TASK };
 
+/* A task suspended in mid-code: in its own thread, or in a plain coroutine. */
+enum { BIDE_PREEMPTED_NOT, BIDE_PREEMPTED_TASK, BIDE_PREEMPTED_COROUTINE };
+
 /* Failures for which no Lua value could be made. */
 enum { BIDE_NATIVE_NONE, BIDE_NATIVE_MEMORY, BIDE_NATIVE_CLOSED, BIDE_NATIVE_CSTACK };
 
@@ -33,8 +36,10 @@ struct bide_link {
 struct bide_fut {
   uint32_t magic;        /* BIDE_FUT_MAGIC */
   uint8_t state;         /* BIDE_PENDING … */
-  uint8_t kind : 4;      /* BIDE_IS_… */
-  uint8_t end_state : 4; /* of tasks: set by task_main, taken over at the end of the step */
+  uint8_t kind : 2;      /* BIDE_IS_… */
+  uint8_t end_state : 2; /* of tasks: set by task_main, taken over at the end of the step */
+  uint8_t compute : 1;   /* of tasks: bide.compute */
+  uint8_t preempted : 2; /* of tasks: BIDE_PREEMPTED_… */
   uint8_t native;        /* BIDE_NATIVE_… when failed without an error value */
   uint8_t flags;         /* of tasks: task.h */
   uint32_t nres;

@@ -5,18 +5,14 @@
 #include "failure.h"
 #include "run.h"
 #include "sched.h"
+#include "slice.h"
+#include "stop.h"
 #include "trace.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const char host_key = 0; /* its address is the key in the registry */
-
-enum {
-  CLOSE_TURNS = 64,          /* turns a task may take to clean up in teardown */
-  CLOSE_INSTRUCTIONS = 1000, /* between two looks at the budget */
-  CLOSE_BUDGET = 20000       /* looks: twenty million instructions in all */
-};
 
 /* ---- memory ---- */
 
@@ -156,6 +152,7 @@ bide_host *bide__host_open(lua_State *L, uv_loop_t *loop) {
   memset(h, 0, sizeof *h);
   h->alloc = lua_getallocf(L, &h->alloc_ud);
   h->tenants.next = h->tenants.prev = &h->tenants;
+  h->max_tasks = h->max_timers = h->max_sockets = UINT32_MAX;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   h->main = h->from = lua_tothread(L, -1);
   lua_pop(L, 1);
@@ -174,45 +171,6 @@ bide_host *bide__host_open(lua_State *L, uv_loop_t *loop) {
 
 /* ---- close ---- */
 
-/* In teardown no Lua code may run for ever: past the budget every instruction raises. */
-static void hook_budget(lua_State *L, lua_Debug *ar) {
-  bide_host *h = bide__host_of(L);
-  (void)ar;
-  if (++h->close_looks <= CLOSE_BUDGET) return;
-  lua_sethook(L, hook_budget, LUA_MASKCOUNT, 1);
-  luaL_error(L, "the host is closing");
-}
-
-static void bound_tasks(bide_host *h, bide_scope *root) {
-  bide_scope *s;
-  bide_task *t;
-  int count = h->close_looks > CLOSE_BUDGET ? 1 : CLOSE_INSTRUCTIONS;
-  for (s = root; s; s = bide__scope_walk(s, root, 1))
-    for (t = s->tasks; t; t = t->snext)
-      if (t->L) lua_sethook(t->L, hook_budget, LUA_MASKCOUNT, count);
-}
-
-/* Every task's waits end with ECANCELED, shields included, newest first; then they run to their
- * ends. */
-static void end_tasks(bide_host *h) {
-  bide_scope *s, *root = bide__run_outermost(h);
-  bide_task *t;
-  int turn;
-  if (!root) return;
-  for (turn = 0; h->live_tasks && turn < CLOSE_TURNS * 2; turn++) {
-    if (turn == CLOSE_TURNS) h->close_looks = CLOSE_BUDGET;
-    bound_tasks(h, root);
-    for (s = root; s; s = bide__scope_walk(s, root, 1)) {
-      s->eff = 1;
-      for (t = s->tasks; t; t = t->snext) {
-        t->fut.flags |= BIDE_TF_CANCEL;
-        bide__task_interrupt(t, UV_ECANCELED);
-      }
-    }
-    if (!bide__sched_turn(h)) uv_run(h->loop, UV_RUN_NOWAIT);
-  }
-}
-
 static void close_tenants(bide_host *h) {
   while (h->tenants.next != &h->tenants) {
     bide_tenant *t = h->tenants.next;
@@ -230,6 +188,7 @@ static void close_loop(bide_host *h) {
 }
 
 static void free_memory(bide_host *h) {
+  bide__slicer_close(h);
   bide__heap_fini(h, &h->timers);
   bide__heap_fini(h, &h->alarms);
   bide__heap_fini(h, &h->deadlines);
@@ -243,19 +202,20 @@ static void free_memory(bide_host *h) {
 }
 
 static void close_parts(bide_host *h) {
+  int in_use = h->in_loop || h->current;
   lua_checkstack(h->main, LUA_MINSTACK * 2);
   h->from = h->main;
-  if (h->opened && !h->in_loop) end_tasks(h);
+  if (h->opened && !in_use) bide__end_tasks(h);
   if (h->base && !h->live_tasks) bide__run_base_close(h);
   bide__report_lost(h, NULL);
   close_tenants(h);
   /* In lua_close inside a task (os.exit) the loop is in use further up, where nobody returns to. */
-  if (!h->in_loop) close_loop(h);
+  if (!in_use) close_loop(h);
 }
 
 void bide__host_close(bide_host *h) {
   if (h->closed) return;
-  h->closed = 1;
+  h->closed = h->guard = 1;
   if (h->loop) close_parts(h); /* else it was never opened whole */
   h->dead = 1;
   free_memory(h);

@@ -10,6 +10,8 @@
 
 #include "task.h"
 
+#include <stdatomic.h>
+
 /* bide's own codes, beside libuv's (all of those are > -5000). */
 #define BIDE_EDEADLK (-6001)
 #define BIDE_ETLS    (-6002)
@@ -19,6 +21,7 @@
 
 typedef struct bide_site bide_site;
 typedef struct bide_failure bide_failure;
+typedef struct bide_slicer bide_slicer;
 
 /* The sites of the lines of one calling function, which is anchored under `ref` so that its address
  * means it and no other. */
@@ -56,9 +59,19 @@ struct bide_host {
   bide_task *current;
   lua_State *top;      /* innermost thread of the running task: only there a wait may begin */
   bide_scope *co_base; /* scope at entry of the running plain coroutine, NULL in the task itself */
-  unsigned char delivering; /* a wake is on its way to its continuation */
-  unsigned char closed;     /* teardown has begun: nothing waits any more */
-  unsigned char dead;       /* teardown is over */
+  /* The thread that runs Lua now, or NULL; read by a signal handler of this same thread. */
+  lua_State *volatile running;
+  bide_slicer *slicer;          /* owned; or NULL */
+  volatile uint32_t steps;      /* of tasks so far, wraps; read by the signal handler */
+  uint32_t preempted;           /* tasks that are suspended in mid-code */
+  atomic_int stop;              /* BIDE_STOP_…: asked for, from any thread */
+  volatile unsigned char guard; /* closed or stopping: bide__guard before each resume */
+  unsigned char stopping;       /* a stop has come true; BIDE_STOP_… */
+  unsigned char stopped;        /* the one that ended the last run */
+  uint16_t entered;             /* bide__slicer_enter */
+  unsigned char delivering;     /* a wake is on its way to its continuation */
+  unsigned char closed;         /* teardown has begun: nothing waits any more */
+  unsigned char dead;           /* teardown is over */
   unsigned char own_loop;
   unsigned char own_state;   /* the Lua state was made by bide_new: its collector is ours to tune */
   unsigned char eased;       /* the collector's pause was lengthened */
@@ -77,6 +90,8 @@ struct bide_host {
   uint64_t vnow;        /* the virtual clock */
   bide_queue ready;     /* run in this turn or the next round of it */
   bide_queue later;     /* run after the next poll */
+  bide_queue hogs;      /* tasks that compute: a slice in each turn */
+  uint64_t until;       /* a turn ends at this time (uv_hrtime), 0: none */
   bide_heap timers;     /* sleeps */
   bide_heap alarms;     /* of operations */
   bide_heap deadlines;  /* scopes */
@@ -119,12 +134,21 @@ struct bide_host {
   char *read_buffer;       /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */
   unsigned char read_busy; /* between alloc and read callback */
   bide_runner *base;       /* the run of tasks that C spawned, or NULL */
-  unsigned char stop_at_rest; /* leave uv_run when the base run has no task left */
-  struct bide_post *post;     /* wake-ups from other threads; embedded hosts only */
+  unsigned char stop_at_rest;  /* leave uv_run when the base run has no task left */
+  struct bide_future *futures; /* of C, not freed yet */
+  struct bide_post *post;      /* wake-ups from other threads; embedded hosts only */
   void (*report)(void *ud, const char *message); /* the embedder's, or NULL: stderr */
   void *report_ud;
   lua_Alloc alloc;
   void *alloc_ud;
+  struct bide_meter *meter; /* of a memory limit; borrowed: it outlives the state; or NULL */
+  uint32_t max_tasks, max_timers, max_sockets; /* UINT32_MAX: no limit */
+  uint32_t max_depth;                          /* of calls; 0: no limit */
+  uint32_t depth_left;                         /* calls until the depth is looked at again, */
+  lua_State *depth_of;                         /* in this thread */
+  uint32_t sockets;                            /* open */
+  int signal;                                  /* for the slicer, when it is made later */
+  const struct bide_policy *policy;            /* of a sandbox; borrowed from embed; or NULL */
 };
 
 /* The host of this Lua state: the first upvalue of bide's functions. */

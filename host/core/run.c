@@ -6,6 +6,8 @@
 #include "error.h"
 #include "failure.h"
 #include "sched.h"
+#include "slice.h"
+#include "stop.h"
 #include "trace.h"
 #include "watch.h"
 
@@ -88,9 +90,14 @@ bide_scope *bide__run_scope(bide_wait *w) {
 /* 1: the main task. Its own error is raised and so needs no report. */
 static int finish(lua_State *L, bide_host *h, bide_runner *r, int status) {
   const bide_fut *f = lua_touserdata(L, 1);
+  int nested = r->nested;
   bide__fut_seen(L, h, 1);
   bide__report_lost(h, r);
   run_free(r);
+  if (h->stopped && !nested) {
+    bide__stop_push_error(L, h);
+    return lua_error(L);
+  }
   /* main's own error goes before a cancellation: it would be lost */
   if (status < 0 && f->state != BIDE_FAILED) return bide__raise_status(L, h, status, "run");
   return bide__push_results(L, h, 1);
@@ -109,12 +116,14 @@ static void drive(lua_State *L, bide_host *h, bide_runner *r) {
   h->runs = r;
   h->from = L;
   h->in_loop = 1;
+  bide__slicer_enter(h);
   while (!r->over) {
     int alive;
     bide__sched_prime(h);
     alive = uv_run(h->loop, UV_RUN_DEFAULT);
     if (!alive && !r->over && bide__deadlock(h) == 0) break;
   }
+  bide__slicer_leave(h);
   h->in_loop = 0;
   h->from = from;
   h->runs = outer;
@@ -139,6 +148,7 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
   if (h->in_loop)
     return bide__error(L, h, "EBUSY", "run", "the loop is running: not from a callback");
   luaL_checkstack(L, LUA_MINSTACK + 40, NULL);
+  bide__stop_reset(h);
   r = run_new(L, h, h->base ? &h->base->root : NULL, NULL);
   lua_pushcfunction(L, protected_start);
   lua_insert(L, 1);

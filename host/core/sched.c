@@ -11,6 +11,8 @@
 #include "body.h"
 #include "failure.h"
 #include "run.h"
+#include "slice.h"
+#include "stop.h"
 #include "trace.h"
 
 #include <stdio.h>
@@ -48,7 +50,11 @@ static void queue_append(bide_queue *q, bide_queue *from) {
 }
 
 void bide__ready(bide_host *h, bide_task *t) {
-  bide__queue_push(&h->ready, t);
+  bide__queue_push(BIDE_UNLIKELY(t->fut.compute) ? &h->hogs : &h->ready, t);
+}
+
+static int is_busy(const bide_host *h) {
+  return h->ready.n || h->later.n || h->hogs.n;
 }
 
 /* ---- a turn ---- */
@@ -89,6 +95,10 @@ static int run_round(bide_host *h) {
   for (h->round_left = h->ready.n; h->round_left > 0;) {
     h->round_left--;
     bide__task_step(h, bide__queue_pop(&h->ready), h->from);
+    if (BIDE_UNLIKELY(h->until) && uv_hrtime() >= h->until) {
+      h->round_left = 0;
+      return BIDE_STEPS;
+    }
   }
   return n;
 }
@@ -101,6 +111,8 @@ static void drain(bide_host *h) {
   uint64_t now = 0;
   int steps = 0, timed = h->timers.n || h->alarms.n || h->deadlines.n;
   if (BIDE_UNLIKELY(!lua_checkstack(h->from, DRIVER_STACK))) return; /* no memory: a turn later */
+  bide__slicer_enter(h);
+  if (BIDE_UNLIKELY(atomic_load_explicit(&h->stop, memory_order_relaxed))) bide__stop_all(h);
   if (timed) {
     now = bide__now_ns(h);
     fire_timers(h, now);
@@ -109,8 +121,11 @@ static void drain(bide_host *h) {
   if (h->ready.n) steps = run_round(h);
   if (timed) expire_deadlines(h, now);
   while (h->ready.n && steps < BIDE_STEPS) steps += run_round(h);
+  if (BIDE_UNLIKELY(h->hogs.n)) bide__run_hogs(h);
+  if (BIDE_UNLIKELY(h->stopping)) bide__stop_settle(h);
   if (BIDE_UNLIKELY(h->lost || h->native_lost || h->report_now)) bide__report_lost(h, NULL);
   h->turn++;
+  bide__slicer_leave(h);
 }
 
 static void on_idle(uv_idle_t *handle) {
@@ -127,7 +142,7 @@ static void set_idle(bide_host *h, int on) {
 static void on_check(uv_check_t *handle) {
   bide_host *h = handle->data;
   drain(h);
-  if (h->ready.n || h->later.n) set_idle(h, 1); /* else the loop might think that it is over */
+  if (is_busy(h)) set_idle(h, 1); /* else the loop might think that it is over */
 }
 
 static void on_bound(uv_timer_t *handle) {
@@ -159,7 +174,7 @@ static void set_bound(bide_host *h, uint64_t next) {
 /* With the virtual clock and nothing ready, time jumps to the next event: at once when only timers
  * are left, after a poll of a millisecond in vain when there is I/O that might come first. */
 static int jump(bide_host *h, uint64_t next) {
-  if (h->ready.n || h->later.n || next == BIDE_NEVER) {
+  if (is_busy(h) || next == BIDE_NEVER) {
     h->quiet = 0;
     return 0;
   }
@@ -185,7 +200,7 @@ static void keep_alive(bide_host *h) {
 static void on_prepare(uv_prepare_t *handle) {
   bide_host *h = handle->data;
   uint64_t next = next_event(h);
-  int busy = h->ready.n || h->later.n;
+  int busy = is_busy(h);
   if (h->virtual_clock) {
     set_idle(h, busy || jump(h, next));
     return;
@@ -213,6 +228,7 @@ int bide__sched_open(bide_host *h) {
   int rc;
   queue_init(&h->ready);
   queue_init(&h->later);
+  queue_init(&h->hogs);
   h->armed = BIDE_NEVER;
   if ((rc = uv_prepare_init(h->loop, &h->prepare)) || (rc = uv_check_init(h->loop, &h->check)) ||
       (rc = uv_idle_init(h->loop, &h->idle)) || (rc = uv_timer_init(h->loop, &h->bound)))
@@ -239,7 +255,7 @@ void bide__sched_close(bide_host *h) {
 
 int bide__sched_turn(bide_host *h) {
   drain(h);
-  return h->ready.n || h->later.n;
+  return is_busy(h);
 }
 
 /* ---- deadlock ---- */

@@ -8,7 +8,10 @@
 #include "error.h"
 #include "failure.h"
 #include "run.h"
+#include "limit.h"
 #include "sched.h"
+#include "slice.h"
+#include "stop.h"
 #include "trace.h"
 
 #include <assert.h>
@@ -34,8 +37,10 @@ static int handler(lua_State *L) {
 
 static void body_failed(lua_State *L, bide_task *t) {
   bide_host *h = bide__task_host(t);
-  if (bide__task_refused(t) && bide__error_is_own_cancel(L, h, -1)) {
-    lua_getfield(L, -1, "reason");
+  int own = bide__error_is_own_cancel(L, h, -1);
+  if (bide__task_refused(t) && (own || bide__is_killing(h))) {
+    if (own) lua_getfield(L, -1, "reason");
+    else lua_pushnil(L);
     lua_setiuservalue(L, MAIN_TASK, 1);
     t->fut.end_state = BIDE_CANCELLED;
     return;
@@ -145,7 +150,9 @@ static int pool_has_room(bide_host *h) {
 
 static void return_thread(bide_host *h, bide_thread th) {
   if (pool_has_room(h)) {
-    if (lua_gethook(th.L)) lua_sethook(th.L, NULL, 0, 0);
+    lua_Hook hook = lua_gethook(h->main);
+    if (BIDE_UNLIKELY(hook || lua_gethook(th.L))) /* what a new thread would inherit */
+      lua_sethook(th.L, hook, lua_gethookmask(h->main), lua_gethookcount(h->main));
     lua_settop(th.L, 0);
     h->pool[h->pool_n++] = th;
   } else {
@@ -240,7 +247,10 @@ static void inherit_locals(lua_State *L, bide_host *h, bide_task *t) {
 
 bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, uint32_t site) {
   int locals = h->current && (h->current->fut.flags & BIDE_TF_LOCALS);
-  bide_task *t = lua_newuserdatauv(L, sizeof *t, 2);
+  bide_task *t;
+  if (BIDE_UNLIKELY(h->live_tasks >= h->max_tasks))
+    bide__limit_error(L, h, "spawn", "tasks", h->max_tasks);
+  t = lua_newuserdatauv(L, sizeof *t, 2);
   memset(t, 0, sizeof *t);
   t->fut.magic = BIDE_FUT_MAGIC;
   t->fut.kind = BIDE_IS_TASK;
@@ -392,6 +402,16 @@ static void foreign_yield(bide_host *h, bide_task *t, int nres) {
   bide__ready(h, t);
 }
 
+/* It stopped all the same: at the end of its slice, or by a foreign coroutine.yield. */
+static void not_waiting(bide_host *h, bide_task *t, int nres) {
+  if (t->fut.preempted) {
+    h->preempted++;
+    bide__queue_push(&h->hogs, t);
+  } else {
+    foreign_yield(h, t, nres);
+  }
+}
+
 static int begin(bide_host *h, bide_task *t) {
   if (bide__task_refused(t) && !(t->fut.flags & BIDE_TF_QUIET)) {
     set_value(h, t, 1);
@@ -413,18 +433,29 @@ void bide__task_step(bide_host *h, bide_task *t, lua_State *from) {
   if (!(t->fut.flags & BIDE_TF_STARTED)) {
     nargs = begin(h, t);
     if (nargs < 0) return;
+  } else if (BIDE_UNLIKELY(t->fut.preempted)) {
+    if (t->fut.preempted == BIDE_PREEMPTED_TASK) {
+      bide__preempted_resume(h, t, t->L);
+    } else { /* the plain coroutine that stopped is reached as after a wait */
+      h->delivering = 1;
+      lua_pop(t->L, 1);
+    }
   } else {
     h->delivering = t->wait != NULL;
     if (lua_status(t->L) == LUA_YIELD && h->delivering) lua_pop(t->L, 1); /* the sentinel */
   }
+  if (BIDE_UNLIKELY(h->guard)) bide__guard(h, t->L);
+  h->steps++;
   h->current = t;
   h->top = t->L;
   h->co_base = NULL;
+  h->running = t->L;
   status = lua_resume(t->L, from, nargs, &nres);
+  h->running = NULL;
   h->current = NULL;
   h->top = NULL;
   if (status == LUA_YIELD) {
-    if (BIDE_UNLIKELY(!t->wait)) foreign_yield(h, t, nres);
+    if (BIDE_UNLIKELY(!t->wait)) not_waiting(h, t, nres);
   } else if (status == LUA_OK) {
     finish(h, t, t->fut.end_state, 1);
   } else {

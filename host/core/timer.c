@@ -46,6 +46,7 @@ static void sift_down(bide_heap *heap, uint32_t i, bide_timer_entry e) {
 
 static int grow(bide_host *h, bide_heap *heap) {
   uint32_t cap = heap->cap ? heap->cap * 2 : FIRST_CAP;
+  if (cap > h->max_timers) cap = h->max_timers;
   void *p;
   if (cap <= heap->cap || cap > UINT32_MAX / ARITY) return UV_ENOMEM;
   p = bide__realloc(h, heap->at, heap->cap * sizeof *heap->at, cap * sizeof *heap->at);

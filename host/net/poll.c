@@ -8,6 +8,8 @@
  * an event whose poll was closed meanwhile finds its memory still there. */
 #include "poll_kernel.h"
 
+#include "core/limit.h"
+
 #include <assert.h>
 #include <unistd.h>
 
@@ -75,7 +77,8 @@ static void on_idle(uv_idle_t *handle) {
 int bide__poll_open(bide_net *net, bide_poll *p, int fd, int kind, const bide_poll_ops *ops,
                     int events) {
   *p = (bide_poll){.net = net, .fd = fd, .kind = (uint8_t)kind};
-  int status = bide__kernel_add(p, events);
+  int status = bide__socket_take(net->host);
+  if (!status && (status = bide__kernel_add(p, events)) != 0) bide__socket_give(net->host);
   if (status) {
     close(fd);
     p->fd = -1;
@@ -111,6 +114,7 @@ void bide__poll_close(bide_poll *p) {
   bide__poll_want(p, 0);
   bide__kernel_remove(p);
   close(p->fd);
+  bide__socket_give(p->net->host);
   p->fd = -1;
   later(p, &p->net->closed_polls);
 }

@@ -8,6 +8,7 @@
 #   core[:BUILD]     the specs tagged #core inside the program
 #   module[:BUILD]   all spec files load, those tagged #core run, in a stock lua5.4
 #   rock             the same from a rock that luarocks builds and installs
+#   embed[:BUILD]    C programs over bide.h
 #   oom[:BUILD]      each allocation fails once (OOM_LIMIT, OOM_SAMPLE, OOM_SECONDS)
 #   fuzz             each fuzzer for FUZZ_SECONDS
 #   stress[:BUILD]   the specs that take long, *_stress.lua, inside the program
@@ -163,12 +164,19 @@ c_tests() {
   done
 }
 
+embed_tests() {
+  for test in "$1"/spec/embed/test_*; do
+    [ -x "$test" ] && counted "embed:$1/${test##*/test_}" "$test"
+  done
+}
+
 for part in "$@"; do
   name=${part%%:*}
   build=build
   [ "$name" = "$part" ] || build=${part#*:}
   case $name in
   c) c_tests "$build" ;;
+  embed) embed_tests "$build" ;;
   program) in_program "$part" "$build" ;;
   core) in_program "$part" "$build" --tags=core ;;
   module)

@@ -116,6 +116,13 @@ function bide.spawn(f, ...) end
 ---@return bide.Task
 function bide.daemon(f, ...) end
 
+---As spawn, for long computation: suspended in mid-code when it overruns its slice (10 ms), so that
+---others run; cancellation reaches it between any two instructions.
+---@param f fun(...): ...
+---@param ... any
+---@return bide.Task
+function bide.compute(f, ...) end
+
 ---A function that spawns `f` with its arguments and returns the task.
 ---@param f fun(...): ...
 ---@return fun(...): bide.Task

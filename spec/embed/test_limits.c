@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* test_limits.c: memory, slices, budgets, interrupts, counts, depth. Times are loose: the machine
+ * may be busy with other things. */
+#include "check.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+/* ---- memory ---- */
+
+static void memory_is_limited(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.memory_limit = 2 << 20;
+  host = begin_host(&o, &h);
+  CHECK(bide_memory(host) > 10000 && bide_memory(host) < 2 << 20);
+  CHECK(run_script(host, "local t = {} for i = 1, 1e9 do t[i] = {i} end") == BIDE_ERROR);
+  CHECK_STR(result(host), "not enough memory");
+  CHECK(run_script(host, "local s = ('x'):rep(3 << 20)") == BIDE_ERROR);
+  CHECK_STR(result(host), "not enough memory");
+  CHECK(run_script(host, "local t = {} local bide = require 'bide'\n"
+                         "for i = 1, 1e6 do t[i] = bide.spawn(bide.sleep, 1) end") == BIDE_ERROR);
+  CHECK_STR(result(host), "not enough memory");
+  CHECK(bide_memory(host) <= 2 << 20);
+  CHECK(run_script(host, "collectgarbage() return 'goes on'") == 0);
+  CHECK_STR(result(host), "goes on");
+  end_host(host, &h);
+  o.memory_limit = 1000;
+  o.alloc = NULL;
+  CHECK(bide_new(&o) == NULL);
+}
+
+/* ---- slices ---- */
+
+#define BURN "local function burn(n) local x = 0 for i = 1, n do x = x + i end return x end\n"
+
+static void slices_let_others_run(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.cpu_slice = 0.005;
+  host = begin_host(&o, &h);
+  CHECK(run_script(host,
+                   BURN "local bide = require 'bide'\n"
+                        "local n = 0\n"
+                        "bide.daemon(function() while true do n = n + 1 bide.sleep(0) end end)\n"
+                        "local t = bide.spawn(burn, 2e7)\n"
+                        "assert(t:await() == 2e7 * (2e7 + 1) // 2) return n > 5") == 0);
+  CHECK_STR(result(host), "true");
+  end_host(host, &h);
+  host = begin_host(NULL, &h);
+  CHECK(run_script(host,
+                   BURN "local bide = require 'bide'\n"
+                        "local n = 0\n"
+                        "bide.daemon(function() while true do n = n + 1 bide.sleep(0) end end)\n"
+                        "local t = bide.spawn(burn, 2e7) t:await() return n") == 0);
+  CHECK(lua_tointeger(bide_lua(host), 1) <= 2);
+  end_host(host, &h);
+}
+
+static volatile int hook_calls, foreign_signals;
+
+static void hook(lua_State *L, lua_Debug *ar) {
+  (void)L;
+  if (ar->event == LUA_HOOKCOUNT) hook_calls++;
+}
+
+static void on_signal(int signo) {
+  (void)signo;
+  foreign_signals++;
+}
+
+/* The caller's instruction hook and signal handler work on beside slices, and are there after. */
+static void hooks_and_signals_are_left_alone(void) {
+  held h;
+  struct sigaction act, before;
+  int signo = SIGRTMIN + 3, i;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  memset(&act, 0, sizeof act);
+  act.sa_handler = on_signal;
+  sigaction(signo, &act, &before);
+  o.cpu_slice = 0.005;
+  o.signal = signo;
+  host = begin_host(&o, &h);
+  hook_calls = foreign_signals = 0;
+  lua_sethook(bide_lua(host), hook, LUA_MASKCOUNT, 10000);
+  for (i = 0; i < 3; i++) /* the threads of the later ones are from the pool */
+    CHECK(run_script(host, BURN "return require 'bide'.spawn(burn, 1e7):await()") == 0);
+  CHECK(hook_calls > 2500 && hook_calls < 15000);
+  CHECK(lua_gethook(bide_lua(host)) == hook);
+  raise(signo);
+  CHECK(foreign_signals == 1);
+  end_host(host, &h);
+  raise(signo);
+  CHECK(foreign_signals == 2);
+  sigaction(signo, &before, NULL);
+}
+
+/* ---- stopping ---- */
+
+static const char *const stubborn[] = {
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "local function f() pcall(f) while true do pcall(f) end end f()",
+    "local co = coroutine.wrap(function() while true do pcall(coroutine.yield) end end) "
+    "while true do co() end",
+    "coroutine.wrap(function() while true do pcall(error) end end)()",
+    "local t <close> = setmetatable({}, {__close = function() while true do end end}) "
+    "while true do end",
+    "bide.shield(function() while true do pcall(bide.sleep, 0) end end)",
+    "bide.group(function(g) g:spawn(function() while true do pcall(bide.sleep, 0) end end) end)",
+    "xpcall(function() while true do end end, function() while true do end end)",
+    "local co = coroutine.create(function() local t <close> = setmetatable({}, {__close = "
+    "function() while true do end end}) coroutine.yield() end) coroutine.resume(co) "
+    "while true do coroutine.close(co) end",
+    "table.sort({1, 2, 3, 4}, function() while true do end end)",
+    "string.gsub('x', 'x', function() while true do end end)",
+    "bide.spawn(function() while true do bide.sleep(0) end end):await()",
+    "bide.compute(function() while true do end end):await()",
+    "bide.gather(function() while true do end end, function() bide.sleep(60) end)",
+    "while true do bide.spawn(function() end) bide.sleep(0) end",
+    "bide.spawn(error, 'x') bide.on_unhandled(function() while true do end end) bide.sleep(0.01)",
+};
+enum { STUBBORN = sizeof stubborn / sizeof stubborn[0] };
+
+static char script[1000];
+
+static const char *with_bide(const char *text) {
+  snprintf(script, sizeof script, "local bide = require 'bide' %s", text);
+  return script;
+}
+
+static void budgets_end_what_will_not_end(void) {
+  held h;
+  int i;
+  bide_options o = BIDE_OPTIONS;
+  o.cpu_budget = 0.03;
+  o.max_depth = 5000; /* Lua takes time quadratic in the depth to unwind nested pcalls */
+  for (i = 0; i < STUBBORN; i++) {
+    bide_host *host = begin_host(&o, &h);
+    double start = now();
+    CHECK(run_script(host, with_bide(stubborn[i])) == BIDE_STOPPED);
+    CHECK_STR(result(host), "EBUDGET");
+    if (getenv("SHOW")) printf("%.3f %s\n", now() - start, stubborn[i]);
+    CHECK(now() - start < 5);
+    CHECK(run_script(host, "require 'bide'.sleep(0.001) return 'whole again'") == 0);
+    CHECK_STR(result(host), "whole again");
+    if (now() - start >= 5) printf("slow: %s\n", stubborn[i]);
+    end_host(host, &h);
+  }
+}
+
+static void *run_interrupter(void *arg) {
+  usleep(20000);
+  bide_interrupt(arg);
+  return NULL;
+}
+
+static void interrupts_reach_from_another_thread(void) {
+  static const char sleeps[] = "require 'bide'.sleep(60)";
+  held h;
+  int i;
+  bide_options o = BIDE_OPTIONS;
+  o.interruptible = 1;
+  o.max_depth = 5000;
+  for (i = -1; i < STUBBORN; i++) {
+    bide_host *host = begin_host(&o, &h);
+    pthread_t thread;
+    bide_interrupt(host); /* nothing runs yet: without effect */
+    pthread_create(&thread, NULL, run_interrupter, host);
+    CHECK(run_script(host, i < 0 ? sleeps : with_bide(stubborn[i])) == BIDE_STOPPED);
+    CHECK_STR(result(host), "EINTR");
+    pthread_join(thread, NULL);
+    CHECK(run_script(host, "return 1") == 0);
+    end_host(host, &h);
+  }
+}
+
+static void a_stop_ends_spawned_tasks(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.cpu_budget = 0.03;
+  host = begin_host(&o, &h);
+  CHECK(spawn_script(host, "while true do pcall(require 'bide'.sleep, 0) end") == 0);
+  CHECK(spawn_script(host, "require 'bide'.sleep(60)") == 0);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == BIDE_STOPPED);
+  CHECK(spawn_script(host, "require 'bide'.sleep(0.001)") == 0);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+  CHECK(reports == 0);
+  end_host(host, &h);
+}
+
+/* ---- counts ---- */
+
+static void counts_are_limited(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.max_tasks = 100;
+  o.max_timers = 10;
+  o.max_sockets = 8;
+  o.max_depth = 500;
+  host = begin_host(&o, &h);
+  CHECK(run_script(host, "local bide = require 'bide' local n = 0\n"
+                         "while pcall(bide.spawn, function() bide.sleep(0) end) do n = n + 1 end\n"
+                         "return n") == 0);
+  CHECK_STR(result(host), "99");
+  CHECK(run_script(host, "local bide = require 'bide' local n = 0\n"
+                         "local t = {} for i = 1, 50 do t[i] = bide.spawn(bide.sleep, 0.01) end\n"
+                         "for i = 1, 50 do local ok, err = pcall(t[i].await, t[i])\n"
+                         "if not ok then n = n + 1 assert(err.code == 'ELIMIT') end end\n"
+                         "return n") == 0);
+  CHECK_STR(result(host), "40");
+  CHECK(run_script(host, "local function f(n) return n == 0 and 0 or 1 + f(n - 1) end\n"
+                         "assert(f(400) == 400) local ok, err = pcall(f, 1000) return err") == 0);
+  CHECK(strstr(result(host), "stack overflow") != NULL);
+  CHECK(run_script(host, "local bide = require 'bide'\n"
+                         "local server = bide.tcp.listen('127.0.0.1', 0, function(s) s:read() end,"
+                         "{daemon = true})\n"
+                         "local _, port = server:address() local list = {}\n"
+                         "local ok, err\n"
+                         "for i = 1, 20 do ok, err = pcall(bide.tcp.connect, '127.0.0.1', port)\n"
+                         "if not ok then break end list[i] = err end\n"
+                         "for _, c in ipairs(list) do c:close() end\n"
+                         "assert(not ok) return err") == 0);
+  CHECK_STR(result(host), "EMFILE");
+  end_host(host, &h);
+}
+
+int main(int argc, char **argv) {
+  static const test tests[] = {
+      {"memory_is_limited", memory_is_limited},
+      {"slices_let_others_run", slices_let_others_run},
+      {"hooks_and_signals_are_left_alone", hooks_and_signals_are_left_alone},
+      {"budgets_end_what_will_not_end", budgets_end_what_will_not_end},
+      {"interrupts_reach_from_another_thread", interrupts_reach_from_another_thread},
+      {"a_stop_ends_spawned_tasks", a_stop_ends_spawned_tasks},
+      {"counts_are_limited", counts_are_limited},
+      {NULL, NULL},
+  };
+  return run_tests(argc, argv, tests);
+}
