@@ -2,6 +2,7 @@
 -- bide.udp: datagrams, their addresses and limits.
 
 local bide = require "bide"
+local script = require "spec.support.script"
 local udp = bide.udp
 
 local function raises(code, f, ...)
@@ -38,6 +39,23 @@ describe("udp", function()
     assert.equal("pending", waiting:status())
     b:send("", "localhost", a_port)
     assert.equal("", (waiting:await()))
+  end)
+
+  it("leaves a task that it has woken free to sleep, though nothing else is left", function()
+    local result = script.run [[
+      local bide = require "bide"
+      bide.run(function()
+        local a, b = bide.udp.bind("127.0.0.1", 0), bide.udp.bind("127.0.0.1", 0)
+        for _, wait in ipairs { function() bide.sleep(0.01) end,
+          function() bide.dns.resolve "127.0.0.1" end,
+          function() pcall(bide.timeout, 0.01, a.recv, a) end } do
+          bide.spawn(function() b:send("x", a:address()) end)
+          a:recv()
+          wait()
+        end
+      end)
+    ]]
+    assert.same({ status = 0, out = "", err = "" }, result)
   end)
 
   it("tells when a datagram was longer than asked for", function()

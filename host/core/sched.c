@@ -142,7 +142,11 @@ static void set_idle(bide_host *h, int on) {
 static void on_check(uv_check_t *handle) {
   bide_host *h = handle->data;
   drain(h);
-  if (is_busy(h)) set_idle(h, 1); /* else the loop might think that it is over */
+  /* Else the loop might think that it is over: what was timed just now is armed only in `prepare`.
+   */
+  if (is_busy(h)) set_idle(h, 1);
+  else if ((h->timers.n || h->alarms.n || h->deadlines.n) && !uv_loop_alive(h->loop))
+    set_idle(h, 1);
 }
 
 static void on_bound(uv_timer_t *handle) {
