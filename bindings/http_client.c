@@ -6,6 +6,7 @@
  * fixed places, named below. What is rare (query, json, redirects, cookies) is rewritten in
  * lua/bide/http.lua, which is called as plain functions and waits for nothing. */
 #include "http_call.h"
+#include "secure.h"
 #include "core/error.h"
 
 #include <math.h>
@@ -197,7 +198,7 @@ enum { SHORT_BODY = 4096 };
 
 /* Fills a new exchange; 0 or UV_ENOMEM. Raises nothing. */
 static int fill(bide_hx *hx, lua_State *L, const bide_url *peer, const bide_hspec *spec,
-                bide_slice head, bide_slice body) {
+                bide_tls_context *context, bide_slice head, bide_slice body) {
   bide_host *h = hx->http->host;
   char text[BIDE_ADDR_TEXT + BIDE_HOST_MAX + 64];
   bide_out key = bide__out(text, sizeof text);
@@ -222,9 +223,17 @@ static int fill(bide_hx *hx, lua_State *L, const bide_url *peer, const bide_hspe
   if (body.n > SHORT_BODY) hx->long_body = body;
   else if (bide__hbuf_put(h, &hx->out, body.p, body.n) != 0) return UV_ENOMEM;
   if (!bide__out_ok(&key)) return UV_ENOMEM;
-  hx->origin = bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port,
-                                  bide__url_is_secure(peer));
+  hx->origin = bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port, context);
   return hx->origin ? 0 : UV_ENOMEM;
+}
+
+/* The context for an https URL, borrowed. */
+static bide_tls_context *find_context(lua_State *L, bide_host *h, const bide_hspec *spec) {
+  if (spec->proxy.p)
+    bide__error(L, h, "ENOTSUP", lua_tostring(L, METHOD), "%s: https through a proxy",
+                lua_tostring(L, URL));
+  if (!spec->tls) lua_pushnil(L);
+  return bide__tls_client_find(L, h, spec->tls ? OPTS : lua_gettop(L), "\x08http/1.1");
 }
 
 static int attempt(lua_State *L, int arg) {
@@ -236,28 +245,26 @@ static int attempt(lua_State *L, int arg) {
   bide_hpool *pool;
   bide_hstream *st = NULL;
   bide_hx *hx;
+  bide_tls_context *context = NULL;
   int ref = LUA_NOREF;
   if (bide__checkpoint(L, h, lua_tostring(L, METHOD))) return bide__refuse(L, h);
   read_spec(L, lib, arg, &spec);
   parse_url(L, 1, &url);
-  if (bide__url_is_secure(&url))
-    return bide__error(L, h, "ENOTSUP", lua_tostring(L, METHOD), "%s: https is not built in",
-                       lua_tostring(L, URL));
   if (spec.proxy.p) parse_proxy(L, arg, spec.proxy, &proxy);
   pool = find_pool(L, lib);
   if (spec.stream || spec.feeding) st = bide__hstream_push(L, lib);
   else lua_pushnil(L);
-  if (spec.body && !spec.feeding) {
-    body.p = lua_tolstring(L, BODY, &body.n);
-    if (body.n > SHORT_BODY) {
-      lua_pushvalue(L, BODY);
-      ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    }
-  }
+  if (spec.body && !spec.feeding) body.p = lua_tolstring(L, BODY, &body.n);
   method.p = lua_tolstring(L, METHOD, &method.n);
   head = bide__compose(L, lib, method, &url, &spec, spec.proxy.p != NULL);
+  if (bide__url_is_secure(&url)) context = find_context(L, h, &spec);
+  if (body.n > SHORT_BODY) { /* what can raise comes before the anchor, what is borrowed behind */
+    lua_pushvalue(L, BODY);
+    ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (context) context = find_context(L, h, &spec);
+  }
   hx = bide__hx_new(&lib->http, pool);
-  if (!hx || fill(hx, L, spec.proxy.p ? &proxy : &url, &spec, head, body) != 0) {
+  if (!hx || fill(hx, L, spec.proxy.p ? &proxy : &url, &spec, context, head, body) != 0) {
     if (hx) bide__hx_unref(hx);
     luaL_unref(L, LUA_REGISTRYINDEX, ref);
     no_memory(L);

@@ -23,6 +23,8 @@ enum {
   O_METHOD,
   O_URL,
   O_PROXY,
+  O_VERIFY,
+  O_PEM,
   O_COMPLEX
 };
 
@@ -45,10 +47,10 @@ static const struct {
     {"auth", O_COMPLEX},
     {"multipart", O_COMPLEX},
     {"proxy", O_PROXY},
-    {"verify", O_COMPLEX},
-    {"ca", O_COMPLEX},
-    {"cert", O_COMPLEX},
-    {"key", O_COMPLEX},
+    {"verify", O_VERIFY},
+    {"ca", O_PEM},
+    {"cert", O_PEM},
+    {"key", O_PEM},
 };
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 
@@ -148,6 +150,14 @@ static void read_option(lua_State *L, int id, int arg, bide_hspec *spec, int kee
     if (type != LUA_TSTRING) bad(L, arg, "proxy", "a string");
     spec->proxy.p = lua_tolstring(L, -1, &spec->proxy.n);
     if (memchr(spec->proxy.p, '@', spec->proxy.n)) spec->complex = true; /* credentials */
+    break;
+  case O_VERIFY:
+    (void)boolean(L, arg, "verify");
+    spec->tls = true;
+    break;
+  case O_PEM:
+    if (type != LUA_TSTRING) bad(L, arg, lua_tostring(L, -2), "a string");
+    spec->tls = true;
     break;
   case O_COMPLEX: spec->complex = true; break;
   default: break; /* method, url: looked at by the caller */

@@ -4,6 +4,7 @@
  * The object holds a copy of the head; a field becomes a Lua value when it is asked for. The body
  * is a user value: a string already. */
 #include "http_client.h"
+#include "secure.h"
 #include "core/error.h"
 
 #include <string.h>
@@ -102,6 +103,8 @@ static void push_code(lua_State *L, bide_host *h, const bide_hx *hx, const char 
     bide__error_push(L, h, "ENOMEM", method, "%s: not enough memory", url);
   } else if (bide__hbody_is_code(e)) {
     bide__error_push(L, h, "EPROTO", method, "%s: %s", url, bide__hbody_error_text(e));
+  } else if (e == BIDE_ETLS) {
+    bide__tls_error_push(L, h, hx->why, method, url);
   } else if (hx->reason[0]) {
     bide__error_push(L, h, bide__code_name(e), method, "%s: %s", url, hx->reason);
   } else {

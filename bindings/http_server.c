@@ -7,6 +7,7 @@
 #include "http_request.h"
 #include "http_respond.h"
 #include "http_server.h"
+#include "secure.h"
 #include "core/error.h"
 #include "core/run.h"
 #include "core/task.h"
@@ -137,8 +138,10 @@ static const option options[] = {
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 
-static const char *const other_options[] = {"host",       "port", "backlog",         "daemon",
-                                            "reuse_port", "log",  "cancel_on_close", NULL};
+static const char *const other_options[] = {
+    "host",       "port", "backlog",         "daemon",
+    "reuse_port", "log",  "cancel_on_close", BIDE_TLS_SERVER_OPTIONS,
+    NULL};
 
 static void set_option(bide_hslimits *limits, const option *o, double v) {
   char *p = (char *)limits + o->offset;
@@ -254,16 +257,41 @@ static void read_address(lua_State *L, bide_addr *addr) {
 
 /* ---- serve ---- */
 
+/* Any option of TLS asks for https. */
+static bool wants_tls(lua_State *L) {
+  static const char *const names[] = {BIDE_TLS_SERVER_OPTIONS, NULL};
+  bool found = false;
+  for (int i = 0; names[i] && !found; i++) {
+    found = lua_getfield(L, 1, names[i]) != LUA_TNIL;
+    lua_pop(L, 1);
+  }
+  return found;
+}
+
+/* Leaves what holds the context on the stack. */
+static bide_listen_layer *tls_layer(lua_State *L, bide_host *h) {
+  double timeout = bide__opt_seconds(L, 1, "handshake_timeout", BIDE_TLS_TIMEOUT);
+  bide_tls_hold *hold = bide__tls_server_push(L, h, 1, "\x08http/1.1");
+  bide_listen_layer *layer;
+  hold->module->context_ref(hold->context);
+  layer = bide__tls_layer(h, hold->context, timeout);
+  if (!layer) luaL_error(L, "not enough memory");
+  return layer;
+}
+
 static void listen_on(lua_State *L, bide_host *h, bide_hserver *s) {
   bide_listen_options o = {0};
   bide_addr addr;
-  int rc;
+  int rc, top = lua_gettop(L);
   read_address(L, &addr);
   o.backlog = int_option(L, "backlog", 511, 65535);
   o.reuse_port = bool_option(L, "reuse_port");
   o.max = s->limits.max_connections;
   if (o.max <= UINT32_MAX - BIDE_HS_OVER) o.max += BIDE_HS_OVER;
+  s->secure = wants_tls(L);
+  if (s->secure) o.layer = tls_layer(L, h);
   rc = bide__hserver_listen(s, &addr, &o);
+  lua_settop(L, top);
   if (rc < 0) {
     char host[BIDE_ADDR_TEXT], text[BIDE_ADDR_TEXT + 16];
     bide__addr_text(&addr, host, sizeof host);

@@ -156,37 +156,49 @@ static void failed(lua_State *L, bide_host *h, int status, const bide_tls_failur
   lua_error(L);
 }
 
-static void add_part(luaL_Buffer *b, const char *p, size_t n) {
-  luaL_addlstring(b, (const char *)&n, sizeof n);
-  if (n) luaL_addlstring(b, p, n);
+static size_t key_size(const bide_tls_config *c) {
+  return 2 + 4 * sizeof(size_t) + c->ca.n + c->cert.n + c->key.n + c->alpn_n;
 }
 
-/* Pushes what tells one context of a client from another. */
-static const char *push_key(lua_State *L, const bide_tls_config *c, size_t *n) {
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  luaL_addchar(&b, (char)c->verify);
-  luaL_addchar(&b, (char)c->version);
-  add_part(&b, c->ca.p, c->ca.n);
-  add_part(&b, c->cert.p, c->cert.n);
-  add_part(&b, c->key.p, c->key.n);
-  add_part(&b, c->alpn, c->alpn_n);
-  luaL_pushresult(&b);
-  return lua_tolstring(L, -1, n);
+static char *put_part(char *at, const char *p, size_t n) {
+  memcpy(at, &n, sizeof n);
+  if (n) memcpy(at + sizeof n, p, n);
+  return at + sizeof n + n;
+}
+
+/* What tells one context of a client from another. */
+static void put_key(char *at, const bide_tls_config *c) {
+  *at++ = (char)c->verify;
+  *at++ = (char)c->version;
+  at = put_part(at, c->ca.p, c->ca.n);
+  at = put_part(at, c->cert.p, c->cert.n);
+  at = put_part(at, c->key.p, c->key.n);
+  put_part(at, c->alpn, c->alpn_n);
+}
+
+bide_tls_context *bide__tls_client_find(lua_State *L, bide_host *h, int idx, const char *alpn) {
+  bide_tls_failure why = {0};
+  bide_tls_context *x = NULL;
+  char room[512], *key = room;
+  int top = lua_gettop(L);
+  spec o;
+  luaL_checkstack(L, 10, NULL);
+  load(L, h);
+  read_spec(L, idx, &o, alpn);
+  o.config.verify = bide__opt_boolean(L, idx, "verify", 1) ? BIDE_TLS_REQUIRED : BIDE_TLS_NONE;
+  size_t n = key_size(&o.config);
+  if (n > sizeof room) key = lua_newuserdatauv(L, n, 0);
+  put_key(key, &o.config);
+  int status = bide__tls_client_context(h, &o.config, key, n, &x, &why);
+  if (status) failed(L, h, status, &why);
+  lua_settop(L, top);
+  return x;
 }
 
 bide_tls_hold *bide__tls_client_push(lua_State *L, bide_host *h, int idx, const char *alpn) {
-  bide_tls_failure why = {0};
-  spec o;
-  size_t n;
-  luaL_checkstack(L, 10, NULL);
-  read_spec(L, idx, &o, alpn);
-  o.config.verify = bide__opt_boolean(L, idx, "verify", 1) ? BIDE_TLS_REQUIRED : BIDE_TLS_NONE;
   bide_tls_hold *hold = push_hold(L, load(L, h));
-  const char *key = push_key(L, &o.config, &n);
-  int status = bide__tls_client_context(h, &o.config, key, n, &hold->context, &why);
-  if (status) failed(L, h, status, &why);
-  lua_pop(L, 1);
+  hold->context = bide__tls_client_find(L, h, idx, alpn);
+  hold->module->context_ref(hold->context);
   return hold;
 }
 

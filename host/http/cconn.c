@@ -26,6 +26,7 @@ static void on_closed(bide_conn *c) {
 
 void bide__hconn_close(bide_hconn *hc) {
   bide_horigin *o = hc->origin;
+  bool rests = !hc->hx; /* nothing is cut short: TLS says goodbye */
   assert(!hc->closing);
   hc->closing = true;
   if (hc->idle) bide__hpool_take(hc);
@@ -34,12 +35,14 @@ void bide__hconn_close(bide_hconn *hc) {
   bide__lazy_stop(hc->conn->host, &hc->limit);
   drop_part(hc);
   hc->origin = NULL;
-  bide__conn_close(hc->conn);
+  if (rests) bide__conn_close_gently(hc->conn, 0);
+  else bide__conn_close(hc->conn);
   bide__hpool_gone(o);
 }
 
 static void fail(bide_hconn *hc, int error, int phase) {
   bide_hx *hx = hc->hx;
+  if (hx && error == BIDE_ETLS) bide__hx_note(hx, hc->conn);
   bide__hconn_close(hc);
   if (hx) bide__hx_fail(hx, error, phase);
 }

@@ -18,6 +18,7 @@
 #include "core/wait.h"
 #include "net/conn.h"
 #include "net/connect.h"
+#include "net/secure.h"
 #include "url.h"
 
 #define BIDE_HX_SPARE      128   /* spare exchanges kept */
@@ -29,7 +30,6 @@
 
 typedef struct bide_horigin bide_horigin;
 typedef struct bide_hconn bide_hconn;
-typedef struct bide_hsecure bide_hsecure;
 
 enum { /* what an exchange is doing; a timeout names it */
        BIDE_HP_POOL,
@@ -72,7 +72,8 @@ struct bide_horigin {
   uint32_t nopen;
   uint32_t users; /* exchanges under way: they hold the origin */
   uint16_t port;
-  bool secure;
+  const bide_tls_module *tls; /* of `context` */
+  bide_tls_context *context;  /* a reference; NULL: plain */
   uint32_t host_n, key_n;
   char host[]; /* host, NUL, key */
 };
@@ -82,9 +83,10 @@ bide_hpool *bide__hpool_new(bide_http *http, const bide_hpool_limits *limits);
 void bide__hpool_unref(bide_hpool *p);
 /* Closes what is idle; what is in use is closed when it is given back. */
 void bide__hpool_close(bide_hpool *p);
-/* The origin of that key ("http://host:port"), made when there is none; NULL without memory. */
+/* The origin of that key ("http://host:port") and TLS context (NULL: none), made when there is
+ * none; NULL without memory. */
 bide_horigin *bide__hpool_origin(bide_hpool *p, bide_slice key, bide_slice host, uint16_t port,
-                                 bool secure);
+                                 bide_tls_context *context);
 /* Frees it if nobody needs it any more. */
 void bide__horigin_check(bide_horigin *o);
 /* Gets hx a connection: gives an idle one, begins to connect or puts it into the line. */
@@ -160,6 +162,7 @@ struct bide_hx {
   bide_horigin *origin;
   bide_hconn *hc;
   bide_connect *connecting; /* owned */
+  bide_conn *securing;      /* owned; connected, in its TLS handshake */
   bide_lazy limit;          /* of waiting in the line */
   bide_wait wait;
   uint32_t refs; /* the task's or stream's, one while it is under way */
@@ -193,9 +196,10 @@ struct bide_hx {
   bide_hbuf text; /* collected: the body so far; streamed: raw input */
   uint64_t got;
   uint64_t elapsed;
-  int error;        /* libuv's code, or body.h's, when failed */
-  int error_phase;  /* BIDE_HP_… */
-  char reason[160]; /* of a failed connect */
+  int error;             /* libuv's code, or body.h's, when failed */
+  int error_phase;       /* BIDE_HP_… */
+  char reason[160];      /* of a failed connect */
+  bide_tls_failure *why; /* owned; of BIDE_ETLS, NULL when not known */
   /* the binding's own */
   int redirects;      /* how many are left */
   uint64_t announced; /* bytes of a fed body still to come; UINT64_MAX: chunked */
@@ -217,6 +221,15 @@ void bide__hx_stop(bide_hx *hx);
 void bide__hx_abandon(bide_hx *hx);
 /* Begins to connect; its place in the pool is taken. */
 void bide__hx_connect(bide_hx *hx);
+/* Seconds that a phase may take, what is left of the whole included (hx->total_first: that is it).
+ */
+double bide__hx_time_left(bide_hx *hx, int phase);
+/* The connection is ready: sends the request over it. */
+void bide__hx_use(bide_hx *hx, bide_conn *c);
+/* Makes the new connection a TLS one first (client_tls.c); gives that up; notes why it failed. */
+void bide__hx_secure(bide_hx *hx, bide_conn *c);
+void bide__hx_unsecure(bide_hx *hx);
+void bide__hx_note(bide_hx *hx, const bide_conn *c);
 /* From its connection: the head is complete; body bytes; the end of the stream (0 or a code). */
 void bide__hx_head(bide_hx *hx, const bide_h1_head *head);
 void bide__hx_data(bide_hx *hx, const char *p, size_t n);

@@ -54,7 +54,9 @@ void bide__hx_unref(bide_hx *hx) {
   bide_http *http = hx->http;
   bide_host *h = http->host;
   if (--hx->refs > 0) return;
-  assert(!hx->hc && !hx->in_line && !hx->connecting && !hx->sending);
+  assert(!hx->hc && !hx->in_line && !hx->connecting && !hx->securing && !hx->sending);
+  if (hx->why) bide__free(h, hx->why, sizeof *hx->why);
+  hx->why = NULL;
   bide__hbody_fini(&hx->body);
   luaL_unref(h->main, LUA_REGISTRYINDEX, hx->body_ref);
   bide__hpool_unref(hx->pool);
@@ -121,12 +123,14 @@ void bide__hx_fail(bide_hx *hx, int error, int phase) {
   hx->failed = true;
   hx->error = error;
   hx->error_phase = phase;
+  if (error == BIDE_ETLS && hx->hc) bide__hx_note(hx, hx->hc->conn);
   bide__hx_stop(hx);
 }
 
 void bide__hx_stop(bide_hx *hx) {
   bide_connect *op = hx->connecting;
   bide__hpool_unwait(hx);
+  bide__hx_unsecure(hx);
   if (hx->hc) bide__hconn_close(hx->hc);
   if (op) {
     hx->connecting = NULL;
@@ -183,7 +187,7 @@ static void connect_failed(bide_hx *hx, bide_connect *op) {
                 status == UV_ETIMEDOUT && hx->total_first ? BIDE_HP_TOTAL : BIDE_HP_CONNECT);
 }
 
-static void use_conn(bide_hx *hx, bide_conn *c) {
+void bide__hx_use(bide_hx *hx, bide_conn *c) {
   bide_horigin *o = hx->origin;
   bide_hconn *hc = bide__hconn_new(o, c);
   if (!hc) {
@@ -204,21 +208,27 @@ static void on_connected(bide_connect *op) {
   }
   op->conn = NULL;
   bide__connect_free(op);
-  use_conn(hx, c);
+  if (hx->origin->context) bide__hx_secure(hx, c);
+  else bide__hx_use(hx, c);
+}
+
+double bide__hx_time_left(bide_hx *hx, int phase) {
+  double left, limit = hx->timeout[phase];
+  uint64_t now;
+  hx->total_first = false;
+  if (hx->total_at == BIDE_NEVER) return limit;
+  now = bide__now_ns(hx->http->host);
+  left = hx->total_at > now ? (double)(hx->total_at - now) / 1e9 : 0;
+  hx->total_first = left < limit;
+  return hx->total_first ? left : limit;
 }
 
 void bide__hx_connect(bide_hx *hx) {
   bide_host *h = hx->http->host;
-  bide_connect_options o = {.timeout = hx->timeout[BIDE_HP_CONNECT]};
+  bide_connect_options o = {.timeout = bide__hx_time_left(hx, BIDE_HP_CONNECT)};
   bide_horigin *origin = hx->origin;
   int rc;
   hx->phase = BIDE_HP_CONNECT;
-  if (hx->total_at != BIDE_NEVER) {
-    uint64_t now = bide__now_ns(h);
-    double left = hx->total_at > now ? (double)(hx->total_at - now) / 1e9 : 0;
-    hx->total_first = left < o.timeout;
-    if (hx->total_first) o.timeout = left;
-  }
   rc = bide__connect(h, origin->host, origin->port, &o, on_connected, hx, &hx->connecting);
   if (rc == 0) return;
   hx->connecting = NULL;

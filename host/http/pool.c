@@ -60,14 +60,17 @@ static size_t origin_size(const bide_horigin *o) {
 void bide__horigin_check(bide_horigin *o) {
   if (o->nopen || o->users || o->idle) return;
   unlink_origin(o);
+  if (o->context) o->tls->context_unref(o->context);
   bide__free(o->pool->http->host, o, origin_size(o));
 }
 
 bide_horigin *bide__hpool_origin(bide_hpool *p, bide_slice key, bide_slice host, uint16_t port,
-                                 bool secure) {
+                                 bide_tls_context *context) {
   bide_horigin *o;
   for (o = p->origins; o; o = o->next)
-    if (o->key_n == key.n && memcmp(o->host + o->host_n + 1, key.p, key.n) == 0) break;
+    if (o->key_n == key.n && o->context == context &&
+        memcmp(o->host + o->host_n + 1, key.p, key.n) == 0)
+      break;
   if (o) {
     if (o->prev) {
       unlink_origin(o);
@@ -80,7 +83,9 @@ bide_horigin *bide__hpool_origin(bide_hpool *p, bide_slice key, bide_slice host,
   memset(o, 0, sizeof *o);
   o->pool = p;
   o->port = port;
-  o->secure = secure;
+  o->tls = bide__tls_module(p->http->host);
+  o->context = context;
+  if (context) o->tls->context_ref(context);
   o->host_n = (uint32_t)host.n;
   o->key_n = (uint32_t)key.n;
   memcpy(o->host, host.p, host.n);

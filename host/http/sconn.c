@@ -43,6 +43,8 @@ void bide__hsconn_close(bide_hsconn *sc, bool gently) {
   sc->req = NULL;
   bide__lazy_stop(sc->server->http->host, &sc->limit);
   free_input(sc);
+  if (gently) bide__hsconn_flush(sc);
+  bide__hsconn_drop_batch(sc);
   if (gently && !sc->failed) bide__conn_close_gently(sc->conn, unread && !sc->eof);
   else bide__conn_close(sc->conn);
   if (r) bide__hsreq_lost(r);
@@ -68,6 +70,7 @@ static int send_note(bide_hsconn *sc, const char *text, size_t n) {
   bide_host *h = sc->server->http->host;
   note *m = bide__alloc(h, sizeof *m + n);
   int rc;
+  bide__hsconn_flush(sc);
   if (!m) return UV_ENOMEM;
   m->host = h;
   m->size = sizeof *m + n;
@@ -258,7 +261,7 @@ static void on_end(bide_conn *c, int status) {
   sc->eof = true;
   if (status < 0) sc->failed = true;
   if (sc->state == BIDE_HSC_BUSY) end_busy(sc, gone);
-  else if (sc->state != BIDE_HSC_CLOSING) bide__hsconn_close(sc, false);
+  else if (sc->state != BIDE_HSC_CLOSING) bide__hsconn_close(sc, status == 0);
 }
 
 /* ---- the end of a request ---- */
@@ -276,6 +279,7 @@ void bide__hsconn_next(bide_hsconn *sc) {
   sc->state = BIDE_HSC_IDLE;
   if (sc->in.n > 0) read_head(sc, bide__hbuf_at(&sc->in), sc->in.n, true);
   else if (sc->in.cap) bide__hbuf_free(s->http->host, &sc->in);
+  if (sc->batch && sc->state != BIDE_HSC_BUSY) bide__hsconn_flush(sc);
   if (sc->state == BIDE_HSC_IDLE) {
     if (sc->eof ||
         bide__lazy_set(s->http->host, &sc->limit, s->limits.idle_timeout, on_limit) != 0) {
@@ -299,7 +303,7 @@ static void on_limit(bide_alarm *a) {
     bide__h1_rebase(sc->part, bide__hbuf_at(&sc->in));
     refuse(sc, 408, "the head was not complete in time", sc->part, sc->in.n);
   } else {
-    bide__hsconn_close(sc, false);
+    bide__hsconn_close(sc, sc->state == BIDE_HSC_IDLE);
   }
 }
 

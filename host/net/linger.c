@@ -47,12 +47,22 @@ static void on_shutdown(bide_conn *c, int status) {
 static const bide_conn_cbs lingering = {
     .on_data = on_data, .on_end = on_end, .on_shutdown = on_shutdown, .on_closed = on_closed};
 
+/* TLS ends by a message: 1 when it has left, or never will. */
+static int has_ended(bide_conn *c) {
+  const bide_conn_cbs *cbs = c->cbs;
+  void *user = c->user;
+  bide__conn_use(c, NULL, NULL);
+  bide__conn_shutdown(c);
+  bide__conn_use(c, cbs, user);
+  return bide__conn_is_shut(c);
+}
+
 void bide__conn_close_gently(bide_conn *c, int drain) {
   bide_linger *g = NULL;
   bide__conn_read_stop(c);
   bide__conn_unwant(c, UV_READABLE | UV_WRITABLE);
   if (bide__conn_is_closing(c)) return;
-  if (c->last || drain || c->ops->tls) g = bide__alloc(c->host, sizeof *g);
+  if (c->last || drain || (c->ops->tls && !has_ended(c))) g = bide__alloc(c->host, sizeof *g);
   if (!g || c->error) goto now;
   *g = (bide_linger){.conn = c, .cbs = c->cbs, .user = c->user, .drain = drain};
   if (bide__alarm_start(c->host, &g->alarm, BIDE_LINGER, on_alarm)) goto now;

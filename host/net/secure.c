@@ -152,7 +152,6 @@ int bide__tls_client_context(bide_host *h, const bide_tls_config *config, const 
   int status = e ? 0 : make(net, config, key, n, &e, why);
   if (status) return status;
   put(net, e);
-  net->tls->context_ref(e->context);
   *out = e->context;
   return 0;
 }

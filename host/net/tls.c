@@ -78,6 +78,7 @@ static void finish(bide_tls *t) {
   bide_conn *c = &t->conn;
   t->core->alarm_stop(c->host, &t->alarm);
   t->state = BIDE_TLS_OPEN;
+  t->more = 1; /* the peer's first bytes may have come with its last of the handshake */
   t->error = t->status;
   t->done(c, t->user, t->status);
   if (!t->core->conn_is_closing(c)) arm(t);
@@ -135,6 +136,7 @@ static void on_lower(bide_conn *lower, uint8_t event) {
   bide_tls *t = lower->user;
   int events = 0;
   t->asked &= (uint8_t)~event;
+  t->drained = 0;
   if (t->state == BIDE_TLS_GREETING) {
     greet(t);
     return;
@@ -164,6 +166,12 @@ static const bide_conn_cbs lower_cbs = {
 
 /* ---- the transport's functions ---- */
 
+/* Nothing can come out of another call: neither OpenSSL nor the lower connection has any more. */
+static int is_dry(const bide_tls *t) {
+  return t->drained && t->read_needs == UV_READABLE && !SSL_has_pending(t->ssl) &&
+         !(SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN);
+}
+
 /* Takes record after record until `p` is full; what went wrong behind them is told next time. */
 static ssize_t tls_recv(bide_conn *c, char *p, size_t n) {
   bide_tls *t = (bide_tls *)c;
@@ -171,11 +179,12 @@ static ssize_t tls_recv(bide_conn *c, char *p, size_t n) {
   int status = 0;
   t->more = 0;
   if (t->error) return t->error;
-  if (t->state != BIDE_TLS_OPEN) return UV_EAGAIN;
+  if (t->state != BIDE_TLS_OPEN || is_dry(t)) return UV_EAGAIN;
   ERR_clear_error();
   while (total < n && !status) {
     if (SSL_read_ex(t->ssl, p + total, n - total, &got)) total += got;
     else status = outcome(t, &t->read_needs);
+    if (!status && is_dry(t)) status = UV_EAGAIN;
   }
   t->more = status != UV_EAGAIN;
   return total ? (ssize_t)total : status;
@@ -228,7 +237,7 @@ static int tls_want(bide_conn *c, int events) {
 static int tls_shutdown(bide_conn *c) {
   bide_tls *t = (bide_tls *)c;
   if (t->error) return t->error;
-  if (t->state != BIDE_TLS_OPEN) return UV_EAGAIN;
+  if (t->state != BIDE_TLS_OPEN) return UV_ENOTCONN;
   ERR_clear_error();
   if (SSL_shutdown(t->ssl) >= 0) return 0;
   return outcome(t, &t->write_needs);
@@ -303,14 +312,15 @@ const bide_tls_failure *bide__tls_failure_of(const bide_conn *c) {
 /* ---- making one ---- */
 
 /* The name that is asked for and that the certificate must be for (RFC 9525: of its subject's
- * alternative names). Addresses are not asked for (RFC 6066 section 3). */
+ * alternative names). Addresses are not asked for (RFC 6066 section 3). Without a name there is
+ * nothing to expect. */
 static int set_peer(bide_tls *t) {
   X509_VERIFY_PARAM *param = SSL_get0_param(t->ssl);
   unsigned char address[16];
   char name[256];
   size_t n = strcspn(t->host, "%");
   if (n > 1 && t->host[n - 1] == '.') n--;
-  if (!n || n >= sizeof name) return 0;
+  if (!n || n >= sizeof name) return !n;
   memcpy(name, t->host, n);
   name[n] = 0;
   if (inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1)

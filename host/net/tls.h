@@ -23,8 +23,9 @@ typedef struct bide_tls_name bide_tls_name;
 
 struct bide_tls_context {
   const bide_tls_core *core;
-  SSL_CTX *ctx;    /* owned */
-  BIO_METHOD *bio; /* owned */
+  SSL_CTX *ctx;               /* owned */
+  BIO_METHOD *bio;            /* owned */
+  X509_LOOKUP_METHOD *bundle; /* owned; NULL without */
   uint32_t refs;
   uint8_t server, verify;
   bide_tls_session *sessions; /* of clients: list, the newest first; owned */
@@ -53,6 +54,7 @@ struct bide_tls {
   uint8_t asked;                   /* of the one beneath */
   uint8_t read_needs, write_needs; /* what has to come from beneath for a read, a write */
   uint8_t more;                    /* the last read left something behind */
+  uint8_t drained;                 /* the last read from beneath got all that was there */
   uint8_t eof;                     /* the one beneath has ended */
   uint8_t heard, first;            /* the first byte that came */
   uint8_t lacked_cert;             /* the server asked for a certificate, and there is none */

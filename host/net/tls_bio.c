@@ -12,9 +12,11 @@ static int on_read(BIO *b, char *p, size_t n, size_t *got) {
   if (r > 0) {
     if (!t->heard) t->first = (uint8_t)p[0];
     t->heard = 1;
+    t->drained = (size_t)r < n;
     *got = (size_t)r;
     return 1;
   }
+  t->drained = r == UV_EAGAIN;
   if (r == UV_EAGAIN) BIO_set_retry_read(b);
   else if (r == UV_EOF) t->eof = 1;
   else t->io_error = (int)r;

@@ -104,6 +104,7 @@ void bide__tls_context_unref(bide_tls_context *x) {
   bide__tls_free_names(x);
   SSL_CTX_free(x->ctx);
   BIO_meth_free(x->bio);
+  X509_LOOKUP_meth_free(x->bundle);
   OPENSSL_free(x->alpn);
   OPENSSL_free(x);
 }

@@ -46,7 +46,7 @@ int bide__tls_on_session(SSL *ssl, SSL_SESSION *session) {
   bide_tls *t = bide__tls_of(ssl);
   bide_tls_context *x = t->context;
   size_t n = strlen(t->host) + 1;
-  if (!SSL_SESSION_is_resumable(session)) return 0;
+  if (!*t->host || !SSL_SESSION_is_resumable(session)) return 0;
   make_room(x, t);
   bide_tls_session *s = OPENSSL_malloc(sizeof *s + n);
   if (!s) return 0;

@@ -3,7 +3,8 @@
  * tls.h).
  *
  * The system's trust is taken from its hashed directory: OpenSSL opens the one file that it needs,
- * when it needs it. Only where there is no such directory is a bundle of all read, at once. */
+ * when it needs it. Only when nothing is found there, or there is no such directory, is the bundle
+ * of all read. The environment's SSL_CERT_DIR and SSL_CERT_FILE name others. */
 #include "tls.h"
 
 #include <ctype.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LOOK_AT 10000 /* entries of a directory that are looked at for a hash */
 
@@ -117,30 +119,57 @@ static int load_directory(bide_tls_context *x) {
   return 0;
 }
 
-static void load_bundle(bide_tls_context *x) {
-  const char *files[] = {X509_get_default_cert_file(), "/etc/ssl/certs/ca-certificates.crt",
-                         "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
+/* ---- bundles, read when a certificate's issuer is found nowhere else ---- */
+
+static const char *bundle(void) {
+  const char *files[] = {getenv(X509_get_default_cert_file_env()), X509_get_default_cert_file(),
+                         "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                         "/etc/ssl/cert.pem"};
   for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-    if (SSL_CTX_load_verify_file(x->ctx, files[i])) break;
-  ERR_clear_error();
+    if (files[i] && !access(files[i], R_OK)) return files[i];
+  return NULL;
 }
 
-/* A file that the environment names is trusted in addition. A system without any trust is no error
- * here: each certificate will be of an unknown issuer. */
-static int load_system(bide_tls_context *x, bide_tls_failure *why) {
-  const char *file = getenv(X509_get_default_cert_file_env());
-  bide_tls_pem given = {file, file ? strlen(file) : 0};
-  int served = load_directory(x);
+/* Loads the bundle at the first question that comes so far; afterwards the store has it all. */
+static int on_unknown(X509_LOOKUP *lookup, X509_LOOKUP_TYPE type, const X509_NAME *name,
+                      X509_OBJECT *found) {
+  X509_STORE *store = X509_LOOKUP_get_store(lookup);
+  const char *file = X509_LOOKUP_get_method_data(lookup);
+  X509_OBJECT *object;
+  if (!file || type != X509_LU_X509) return 0;
+  X509_LOOKUP_set_method_data(lookup, NULL);
+  ERR_set_mark();
+  X509_STORE_load_file(store, file);
+  ERR_pop_to_mark();
+  X509_STORE_lock(store);
+  object = X509_OBJECT_retrieve_by_subject(X509_STORE_get0_objects(store), type, name);
+  X509 *cert = object ? X509_OBJECT_get0_X509(object) : NULL;
+  int ok = cert && X509_OBJECT_set1_X509(found, cert);
+  X509_STORE_unlock(store);
+  return ok;
+}
+
+/* The method belongs to the context and goes after its store. */
+static int add_bundle(bide_tls_context *x, const char *file) {
+  X509_LOOKUP *lookup;
+  x->bundle = X509_LOOKUP_meth_new("a bundle, when it is needed");
+  if (!x->bundle || !X509_LOOKUP_meth_set_get_by_subject(x->bundle, on_unknown)) return 0;
+  lookup = X509_STORE_add_lookup(SSL_CTX_get_cert_store(x->ctx), x->bundle);
+  return lookup && X509_LOOKUP_set_method_data(lookup, (void *)(uintptr_t)file);
+}
+
+/* A system without any trust is no error here: each certificate will be of an unknown issuer. */
+static int load_system(bide_tls_context *x) {
+  const char *file = bundle();
+  (void)load_directory(x);
   ERR_clear_error();
-  if (file && !SSL_CTX_load_verify_file(x->ctx, file)) return refuse(why, given, "SSL_CERT_FILE");
-  if (!served && !file) load_bundle(x);
-  return 0;
+  return !file || add_bundle(x, file) ? 0 : UV_ENOMEM;
 }
 
 int bide__tls_load_trust(bide_tls_context *x, const bide_tls_config *config,
                          bide_tls_failure *why) {
   if (config->ca.p) return load_given(x, config->ca, why);
-  return config->server || config->verify == BIDE_TLS_NONE ? 0 : load_system(x, why);
+  return config->server || config->verify == BIDE_TLS_NONE ? 0 : load_system(x);
 }
 
 /* ---- our own certificate ---- */

@@ -106,7 +106,6 @@ function rewrite.auth(value, req)
 end
 
 local order = { "query", "json", "form", "multipart", "auth" }
-local tls = { "verify", "ca", "cert", "key" }
 
 -- (config, method, url, opts) → url, opts that C understands; or nil, message.
 local function prepare(config, _, url, opts)
@@ -131,7 +130,6 @@ local function prepare(config, _, url, opts)
       if not ok then return nil, err end
     end
   end
-  for _, name in ipairs(tls) do result[name] = nil end
   if type(result.proxy) == "string" then
     local text, proxy = encode.proxy_auth(result.proxy)
     result.proxy = proxy
@@ -198,6 +196,7 @@ local function follow(config, res, method, url, opts, hops, limit)
     return refuse("EREDIRECT", "redirect to '%s' refused: the body cannot be sent again", location)
   end
   local same = encode.same_origin(url, target)
+  if not same then next_opts.cert, next_opts.key = nil, nil end
   next_opts.headers = keep_headers(next_opts.headers, turns, not same)
   if config and config.cookies then
     next_opts.headers = keep_headers(next_opts.headers, false, false)
