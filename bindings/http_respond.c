@@ -168,18 +168,26 @@ static int send_last(lua_State *L, bide_hsreq *r, const bide_slice *pieces, unsi
   return 0;
 }
 
+/* The whole response. */
+static int send_whole(lua_State *L, bide_hsreq *r, const bide_slice *pieces, unsigned n) {
+  if (BIDE_LIKELY(r->sc->in.n == 0) || !bide__hsconn_hold(r->sc, pieces, n))
+    return send_last(L, r, pieces, n);
+  r->head_sent = r->answered = true;
+  return 0;
+}
+
 static int send_string(lua_State *L, answer *a, bide_slice body) {
   bide_hsreq *r = a->r;
   bide_slice pieces[2] = {bide__out_slice(&a->out), body};
-  if (bodyless(a->status) || r->head.method == BIDE_M_HEAD) return send_last(L, r, pieces, 1);
+  if (bodyless(a->status) || r->head.method == BIDE_M_HEAD) return send_whole(L, r, pieces, 1);
   if (a->length_given && a->length != body.n)
     return luaL_error(L, "response: content-length is not the length of the body");
   if (body.n <= a->out.cap - a->out.n) { /* one piece is cheaper to send than two */
     bide__out_slice_put(&a->out, body);
     pieces[0] = bide__out_slice(&a->out);
-    return send_last(L, r, pieces, 1);
+    return send_whole(L, r, pieces, 1);
   }
-  return send_last(L, r, pieces, 2);
+  return send_whole(L, r, pieces, 2);
 }
 
 /* ---- streaming ---- */

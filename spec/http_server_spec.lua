@@ -271,6 +271,55 @@ describe("bide.http.serve", function()
       end
     end)
 
+    it("and lets no answer wait for a handler behind it that waits", function()
+      local gate = bide.future()
+      local base = raw.serve(function(req)
+        if req.path == "/slow" then gate:await() end
+        return req.path
+      end)
+      local stream <close> = raw.connect(base)
+      stream:write(get .. get .. "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" .. get)
+      for _ = 1, 2 do
+        local _, body = raw.read_response(stream)
+        assert.equal("/", body)
+      end
+      gate:resolve()
+      for _, path in ipairs { "/slow", "/" } do
+        local _, body = raw.read_response(stream)
+        assert.equal(path, body)
+      end
+    end)
+
+    it("and mixes streams, large bodies and failures into a pipeline, in order", function()
+      local before = bide.on_unhandled(function() end)
+      local _ <close> = setmetatable({}, { __close = function() bide.on_unhandled(before) end })
+      local large = ("x"):rep(300000)
+      local base = raw.serve(function(req)
+        if req.path == "/stream" then
+          local n = 0
+          return 200, { ["content-length"] = "2" }, function()
+            n = n + 1
+            return n < 3 and "s" or nil
+          end
+        end
+        if req.path == "/fail" then error("x") end
+        return req.path == "/large" and large or req.path
+      end)
+      local paths, requests = { "/a", "/large", "/b", "/stream", "/c", "/fail", "/d" }, {}
+      for i = 1, 70 do
+        requests[i] = ("GET %s HTTP/1.1\r\nHost: x\r\n\r\n"):format(paths[i % 7 + 1])
+      end
+      local stream <close> = raw.connect(base)
+      stream:write(table.concat(requests))
+      local expected = { ["/large"] = large, ["/stream"] = "ss",
+        ["/fail"] = "Internal Server Error\n" }
+      for i = 1, 70 do
+        local path = paths[i % 7 + 1]
+        local _, body = raw.read_response(stream)
+        assert(body == (expected[path] or path), path)
+      end
+    end)
+
     it("in HTTP/1.0 only when asked to", function()
       local base = raw.serve(function() return "x" end)
       assert.matches("\r\nconnection: keep%-alive\r\n",
@@ -358,7 +407,8 @@ describe("bide.http.serve", function()
     local function sleeper(opts, seconds)
       local entered, ended = bide.future(), bide.future()
       local base = raw.serve(function(req)
-        if req.path == "/" then return "x" end
+        -- too long to be kept back for the next one
+        if req.path == "/" then return ("x"):rep(20000) end
         entered:resolve()
         local ok, err = pcall(bide.sleep, seconds or 60)
         ended:resolve(ok or err)

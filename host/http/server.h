@@ -11,7 +11,7 @@
  * address.
  *
  * server.c owns the server and its lists, sconn.c the connection, sreq.c the request's body and
- * response, slog.c what is told about requests that were refused. */
+ * response, sbatch.c what leaves together, slog.c what is told about requests that were refused. */
 #ifndef BIDE_HTTP_SERVER_H
 #define BIDE_HTTP_SERVER_H
 
@@ -27,6 +27,7 @@
 #define BIDE_HS_SPARE      256   /* spare requests kept */
 #define BIDE_HS_DRAIN      65536 /* unread rest of a body that is read away to keep a connection */
 #define BIDE_HS_OVER       64    /* connections past the limit that are told so at once */
+#define BIDE_HS_BATCH      16384 /* bytes of responses to pipelined requests in one write */
 #define BIDE_HS_LOG_RATE   10    /* refused requests that are told about in a second */
 #define BIDE_HS_LOG_METHOD 32    /* bytes of method and target that are told */
 #define BIDE_HS_LOG_TARGET 120
@@ -89,13 +90,26 @@ struct bide_hserver {
 
 enum { BIDE_HSC_IDLE, BIDE_HSC_HEAD, BIDE_HSC_BUSY, BIDE_HSC_DRAIN, BIDE_HSC_CLOSING };
 
+/* Responses that wait for those to the requests behind them, to leave in one write. They wait for
+ * no longer than what is ready runs: `alarm` comes after the next poll, which does not wait. */
+typedef struct bide_hsbatch {
+  bide_write write;
+  uv_buf_t buf;
+  bide_alarm alarm;
+  bide_host *host;
+  bide_hsconn *sc; /* NULL once it is being sent */
+  size_t n;
+  char text[BIDE_HS_BATCH];
+} bide_hsbatch;
+
 struct bide_hsconn {
   bide_hsconn *next, *prev; /* in server->conns */
   bide_hserver *server;
-  bide_conn *conn;    /* owned */
-  bide_hsreq *req;    /* the one being handled */
-  bide_h1_head *part; /* owned, with its fields behind it: a head that has come in part */
-  bide_hbuf in;       /* input that has come in part or too early */
+  bide_conn *conn;     /* owned */
+  bide_hsreq *req;     /* the one being handled */
+  bide_h1_head *part;  /* owned, with its fields behind it: a head that has come in part */
+  bide_hsbatch *batch; /* owned; every other write comes after it */
+  bide_hbuf in;        /* input that has come in part or too early */
   bide_lazy limit;
   uint32_t served;
   uint8_t state;
@@ -178,6 +192,12 @@ void bide__hsconn_close(bide_hsconn *sc, bool gently);
 void bide__hsconn_resume(bide_hsconn *sc);
 /* Answers by itself: a status, its reason as plain text. 0 or a negative code. */
 int bide__hsconn_answer(bide_hsconn *sc, int status, bool close);
+/* Keeps a whole response for a while if more requests are there behind it; false: it is to be sent.
+ */
+bool bide__hsconn_hold(bide_hsconn *sc, const bide_slice *pieces, unsigned n);
+/* Sends what is kept, before any other write; throws it away. */
+void bide__hsconn_flush(bide_hsconn *sc);
+void bide__hsconn_drop_batch(bide_hsconn *sc);
 /* The deadlines of its request have changed. */
 void bide__hsconn_limit(bide_hsconn *sc);
 

@@ -379,6 +379,7 @@ int bide__hsreq_send(bide_hsreq *r, const bide_slice *pieces, unsigned n) {
     size += pieces[i].n;
   }
   r->sent += size;
+  if (BIDE_UNLIKELY(sc->batch != NULL)) bide__hsconn_flush(sc);
   rc = bide__conn_write(sc->conn, &r->write, r->bufs, n, on_sent);
   if (BIDE_LIKELY(rc == 1)) return 1;
   if (rc < 0) {
