@@ -172,6 +172,15 @@ BIDE_API int bide_on_done(bide_host *host, int idx, bide_done_fn fn, void *arg);
 /* How many errors nobody handled have been reported so far. */
 BIDE_API int bide_unhandled(bide_host *host);
 
+/* ---- looking inside ---- */
+
+/* Reports (options.report, or stderr) the tree of tasks: what each waits for, since when, where. On
+ * the loop's thread, from anywhere but a signal handler. */
+BIDE_API void bide_dump(bide_host *host);
+/* From a signal handler on the loop's thread: nonzero if Lua code of a task is running; it then
+ * dumps at its next instruction. Else do it from a callback of the loop. */
+BIDE_API int bide_dump_running(bide_host *host);
+
 /* ---- C functions that wait ---- */
 
 /* A future of C: made by a C function that Lua calls in a task, awaited by it, filled later.

@@ -39,7 +39,9 @@ void bide__open_var(lua_State *L, int host);       /* var */
 void bide__open_iterate(lua_State *L, int host);   /* interval, as_completed, map, wait */
 void bide__open_errors(lua_State *L, int host);    /* Error, try, details, … */
 void bide__open_coroutine(lua_State *L, int host); /* replaces functions of the coroutine library */
+void bide__open_inspect(lua_State *L, int host);   /* tasks, dump */
 void bide__open_testing(lua_State *L, int host);   /* the field `testing` */
+void bide__open_socket(lua_State *L, int host);    /* the field `socket` */
 void bide__open_libs(lua_State *L, int host);      /* the fields tcp, http, …: see libs.c */
 
 #endif

@@ -78,7 +78,9 @@ int luaopen_bide_core(lua_State *L) {
   bide__open_iterate(L, host);
   bide__open_errors(L, host);
   bide__open_coroutine(L, host);
+  bide__open_inspect(L, host);
   bide__open_testing(L, host);
+  bide__open_socket(L, host);
   bide__open_libs(L, host);
   return push_core(L);
 }

@@ -2,6 +2,7 @@
 /* testing.c: the field `testing` of bide.core: the virtual clock and counts of what is left. The
  * public face is bide.testing. */
 #include "bindings.h"
+#include "core/sched.h"
 #include "net/resolver.h"
 
 /* Alarms belong to what outlives a task (an idle connection, say): they keep the time that is left.
@@ -26,6 +27,7 @@ static int l_virtual(lua_State *L) {
   h->virtual_clock = (unsigned char)on;
   shift_alarms(h, h->vnow);
   h->quiet = 0;
+  bide__note_time(h);
   lua_pushboolean(L, was);
   return 1;
 }

@@ -90,12 +90,10 @@ static void describe_await(const bide_wait *w, char *buf, size_t size) {
   const bide_task *t = w->task;
   const bide_fut *f = t->op.await.on;
   char name[80];
-  if (f->kind == BIDE_IS_TASK) {
-    bide__site_text(bide__task_host(t), bide__task_site(bide__task_host(t), (const bide_task *)f),
-                    name, sizeof name);
-    snprintf(buf, size, "await task %s", name);
+  if (f->kind == BIDE_IS_TASK && f->state == BIDE_PENDING) {
+    snprintf(buf, size, "task %s", bide__living_name((const bide_task *)f, name, sizeof name));
   } else {
-    snprintf(buf, size, "await future");
+    snprintf(buf, size, "future");
   }
 }
 

@@ -65,6 +65,11 @@ uint64_t bide__now_ns(const bide_host *h) {
   return h->virtual_clock ? h->vnow : uv_hrtime();
 }
 
+double bide__coarse_age(const bide_host *h, uint32_t then) {
+  int32_t ms = (int32_t)((uint32_t)(bide__now_ns(h) / 1000000) - then);
+  return ms > 0 ? ms / 1e3 : 0;
+}
+
 void bide__report(bide_host *h, const char *message) {
   if (h->report) h->report(h->report_ud, message);
   else fprintf(stderr, "%s\n", message);

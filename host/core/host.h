@@ -87,6 +87,7 @@ struct bide_host {
   uint32_t round_left;  /* tasks of this round still to run */
   uint16_t nested;      /* steps inside steps (await.c) */
   uint32_t turn;        /* loop turns, wraps */
+  uint32_t coarse;      /* milliseconds, wraps: the time of this turn, for ages of tasks */
   uint64_t vnow;        /* the virtual clock */
   bide_queue ready;     /* run in this turn or the next round of it */
   bide_queue later;     /* run after the next poll */
@@ -177,6 +178,8 @@ void bide__slot_take(bide_slots *s);
 void bide__slot_give(bide_slots *s, uint32_t slot);
 
 uint64_t bide__now_ns(const bide_host *h);
+/* Seconds since a time that was taken from host->coarse. */
+double bide__coarse_age(const bide_host *h, uint32_t then);
 
 /* Tells the embedder, or stderr: unhandled errors, a server that cannot accept. One message, no
  * newline at the end. */

@@ -150,6 +150,8 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
   luaL_checkstack(L, LUA_MINSTACK + 40, NULL);
   bide__stop_reset(h);
   r = run_new(L, h, h->base ? &h->base->root : NULL, NULL);
+  uv_update_time(h->loop);
+  bide__note_time(h);
   lua_pushcfunction(L, protected_start);
   lua_insert(L, 1);
   lua_pushlightuserdata(L, r);

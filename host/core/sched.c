@@ -107,6 +107,10 @@ static int run_round(bide_host *h) {
  * there. */
 enum { DRIVER_STACK = 40 };
 
+void bide__note_time(bide_host *h) {
+  h->coarse = (uint32_t)(h->virtual_clock ? h->vnow / 1000000 : uv_now(h->loop));
+}
+
 static void drain(bide_host *h) {
   uint64_t now = 0;
   int steps = 0, timed = h->timers.n || h->alarms.n || h->deadlines.n;
@@ -117,6 +121,7 @@ static void drain(bide_host *h) {
     now = bide__now_ns(h);
     fire_timers(h, now);
   }
+  bide__note_time(h);
   queue_append(&h->ready, &h->later);
   if (h->ready.n) steps = run_round(h);
   if (timed) expire_deadlines(h, now);
@@ -234,6 +239,7 @@ int bide__sched_open(bide_host *h) {
   queue_init(&h->later);
   queue_init(&h->hogs);
   h->armed = BIDE_NEVER;
+  bide__note_time(h);
   if ((rc = uv_prepare_init(h->loop, &h->prepare)) || (rc = uv_check_init(h->loop, &h->check)) ||
       (rc = uv_idle_init(h->loop, &h->idle)) || (rc = uv_timer_init(h->loop, &h->bound)))
     return rc;

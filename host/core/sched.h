@@ -23,6 +23,8 @@ int bide__sched_turn(bide_host *h);
 /* To be called before the loop is run by whoever runs it: a loop with nothing but ready tasks must
  * not look dead. */
 void bide__sched_prime(bide_host *h);
+/* Takes host->coarse from the loop's clock. */
+void bide__note_time(bide_host *h);
 /* Makes `t` ready. */
 void bide__ready(bide_host *h, bide_task *t);
 /* Raises EDEADLK in the waits that can never end. Returns how many. */

@@ -15,6 +15,7 @@
 #include "trace.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Anchored tasks and threads past which the collector is eased, and its pause in percent. */
@@ -188,6 +189,16 @@ void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, t->fut.slot);
 }
 
+const char *bide__living_name(const bide_task *t, char *buf, size_t size) {
+  bide_host *h = bide__task_host(t);
+  snprintf(buf, size, "?");
+  if (!lua_checkstack(h->from, 6)) return buf;
+  bide__push_task(h->from, h, t);
+  bide__task_name(h->from, h, -1, buf, size);
+  lua_pop(h->from, 1);
+  return buf;
+}
+
 uint32_t bide__task_site(bide_host *h, const bide_task *t) {
   lua_State *L = h->from;
   uint32_t site;
@@ -256,6 +267,7 @@ bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, 
   t->fut.kind = BIDE_IS_TASK;
   t->fut.flags = (uint8_t)flags;
   t->site_spawn = site;
+  t->born = h->coarse;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_task_ref);
   lua_setmetatable(L, -2);
   if (locals) inherit_locals(L, h, t);

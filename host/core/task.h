@@ -54,6 +54,7 @@ struct bide_task {
   } op;
   uint32_t thread_slot; /* the one of its thread */
   uint32_t site_spawn;  /* where it was spawned */
+  uint32_t born, since; /* when it was spawned, and when its wait began: bide__coarse_ms */
 };
 
 /* Makes a task of the function and `nargs` arguments on top of the stack and pushes it in their
@@ -86,6 +87,8 @@ void bide__push_task(lua_State *L, bide_host *h, const bide_task *t);
 bide_host *bide__task_host(const bide_task *t);
 /* The name of the task at idx: given, or file:line of its function. */
 const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size);
+/* The name of a living task. Never raises; uses the stack of the thread that drives the loop. */
+const char *bide__living_name(const bide_task *t, char *buf, size_t size);
 /* Sets the collector's pause back once tasks are few again. */
 void bide__collector_restore(bide_host *h);
 /* Makes n registry keys, contiguous and few enough to lie in the registry's array. May raise. */

@@ -28,6 +28,9 @@ void bide__sites_fini(bide_host *h);
 
 /* ---- tracebacks (traceback.c) ---- */
 
+/* The line where living task `t` stands, in the innermost of its coroutines; `co`: the thread that
+ * runs, when that is the task's, or NULL. May raise (memory). */
+uint32_t bide__task_place(lua_State *L, bide_host *h, const bide_task *t, lua_State *co);
 /* Pushes the traceback of task `t`: its stack (`co` is its innermost thread when that runs, else
  * NULL), from `level` on, with the coroutines in it; then who awaits it, then where they were
  * spawned. `err`: index of the error that leaves it, or 0. t NULL: the stack of `co` alone. */

@@ -177,12 +177,33 @@ static lua_State *inner_of(lua_State *co) {
   return is_inside(co, inner) ? inner : NULL;
 }
 
+/* The threads from `co` inwards. */
+static int list_threads(lua_State *co, lua_State *running, lua_State **list) {
+  int n = 0;
+  for (; co && n < THREADS_MAX; co = inner_of(co)) list[n++] = co;
+  if (running && (n == 0 || list[n - 1] != running) && n < THREADS_MAX) list[n++] = running;
+  return n;
+}
+
+uint32_t bide__task_place(lua_State *L, bide_host *h, const bide_task *task, lua_State *running) {
+  lua_State *list[THREADS_MAX];
+  lua_Debug ar;
+  trace t;
+  int n = list_threads(task->L, running, list), level;
+  find_own(L, t.own, sizeof t.own);
+  while (n-- > 0)
+    for (level = 0; lua_getstack(list[n], level, &ar); level++) {
+      lua_getinfo(list[n], "Sl", &ar);
+      if (ar.currentline > 0 && strncmp(ar.source, t.own, strlen(t.own)) != 0)
+        return bide__site_line(h, &ar, ar.currentline);
+    }
+  return 0;
+}
+
 /* All stacks from `co` inwards, the innermost first; `level` holds for that one. */
 static void add_stacks(trace *t, lua_State *co, lua_State *running, int level) {
   lua_State *list[THREADS_MAX];
-  int n = 0, i;
-  for (; co && n < THREADS_MAX; co = inner_of(co)) list[n++] = co;
-  if (running && (n == 0 || list[n - 1] != running) && n < THREADS_MAX) list[n++] = running;
+  int n = list_threads(co, running, list), i;
   for (i = n - 1; i >= 0; i--) add_stack(t, list[i], i == n - 1 && running ? level : 0);
 }
 

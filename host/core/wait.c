@@ -80,6 +80,7 @@ static void begin(lua_State *L, bide_host *h, bide_wait *w, const bide_waitops *
   if (w->task == NULL) bide__wait_init(h, w, ops);
   w->ops = ops;
   t->wait = w;
+  t->since = h->coarse;
   if (BIDE_UNLIKELY(bide__task_refused(t))) bide__task_interrupt(t, UV_ECANCELED);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* interrupt.c: Ctrl-C (contract in interrupt.h).
+/* interrupt.c: Ctrl-C and Ctrl-\ (contract in interrupt.h).
  *
  * A signal has no argument to carry a pointer, so the program keeps its one state here. The
- * handler only counts and wakes the loop; the cancelling happens in a callback of the loop. */
+ * handlers only note and wake the loop; what there is to do happens in a callback of the loop, or,
+ * for a dump while Lua code runs, in that code's hook. */
 #include "interrupt.h"
 
 #include <signal.h>
@@ -13,11 +14,12 @@
 enum { EXIT_INTERRUPTED = 130 };
 
 static struct {
-  volatile sig_atomic_t seen;
+  volatile sig_atomic_t seen; /* SIGINT */
+  volatile sig_atomic_t dump; /* SIGQUIT */
   bool started;
-  bool ignored;
+  bool ignored, dump_ignored;
   bool (*caught)(void);
-  struct sigaction before;
+  struct sigaction before, dump_before;
   uv_async_t wake;
 } state;
 
@@ -28,10 +30,31 @@ static void on_signal(int number) {
   uv_async_send(&state.wake);
 }
 
+static void on_dump_signal(int number) {
+  (void)number;
+  if (bide_dump_running(state.wake.data)) return;
+  state.dump = 1;
+  uv_async_send(&state.wake);
+}
+
 static void on_wake(uv_async_t *wake) {
+  if (state.dump) {
+    state.dump = 0;
+    bide_dump(wake->data);
+  }
   if (!state.seen) return;
   if (state.caught && state.caught()) state.seen = 0;
   else bide_cancel(wake->data);
+}
+
+/* Sets the handler unless the signal is ignored, and returns whether it is. */
+static bool handle(int number, void (*handler)(int), struct sigaction *before) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigaction(number, NULL, before);
+  if (before->sa_handler == SIG_IGN) return true;
+  sigemptyset(&action.sa_mask);
+  sigaction(number, &action, NULL);
+  return false;
 }
 
 int interrupt_start(bide_host *host) {
@@ -40,12 +63,8 @@ int interrupt_start(bide_host *host) {
   state.wake.data = host;
   uv_unref((uv_handle_t *)&state.wake);
   state.started = true;
-  sigaction(SIGINT, NULL, &state.before);
-  state.ignored = state.before.sa_handler == SIG_IGN;
-  if (state.ignored) return 0;
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
+  state.ignored = handle(SIGINT, on_signal, &state.before);
+  state.dump_ignored = handle(SIGQUIT, on_dump_signal, &state.dump_before);
   return 0;
 }
 
@@ -61,5 +80,6 @@ void interrupt_stop(void) {
   if (!state.started) return;
   state.started = false;
   if (!state.ignored) sigaction(SIGINT, &state.before, NULL);
+  if (!state.dump_ignored) sigaction(SIGQUIT, &state.dump_before, NULL);
   uv_close((uv_handle_t *)&state.wake, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* interrupt.h: Ctrl-C. */
+/* interrupt.h: Ctrl-C and Ctrl-\. */
 #ifndef BIDE_PROGRAM_INTERRUPT_H
 #define BIDE_PROGRAM_INTERRUPT_H
 
@@ -8,7 +8,8 @@
 #include <bide.h>
 
 /* From now on the first SIGINT cancels the host's run, the second ends the process at once with
- * status 130. A SIGINT that was ignored from the start stays so. Returns 0 or a libuv error. */
+ * status 130; SIGQUIT prints the tree of tasks. What was ignored from the start stays so. Returns 0
+ * or a libuv error. */
 int interrupt_start(bide_host *host);
 
 /* Whether a SIGINT has come that nobody caught. */

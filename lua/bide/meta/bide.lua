@@ -152,6 +152,28 @@ function bide.sleep(seconds) end
 ---@return number
 function bide.now() end
 
+---What is known of a living task.
+---@class bide.TaskInfo
+---@field task bide.Task
+---@field name string
+---@field status "new"|"running"|"ready"|"waiting"
+---@field daemon boolean
+---@field age number seconds since it was spawned
+---@field waits? string what it waits for: "connect 10.0.0.1:5432", "channel recv", "task fetch#3"
+---@field waited? number seconds since that wait began
+---@field where? string file:line where it stands
+---@field spawned? string file:line where it was spawned
+---@field children bide.TaskInfo[] the tasks of its groups, combinators and runs
+
+---All living tasks that no task owns, each with its children. `tostring` of it is the text that
+---`dump` writes.
+---@return bide.TaskInfo[]
+function bide.tasks() end
+
+---Writes the tree of tasks to `file` (anything with a method `write`), or to standard error.
+---@param file? { write: fun(self: any, ...: string) }
+function bide.dump(file) end
+
 ---All of them at once: the first result of each, in order. The first error cancels the owned rest,
 ---waits for them, and is raised. A table gives a table with `n`; string keys are kept.
 ---@async

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* embed_inspect.c: what C callers can see of a host's tasks. Owns nothing. */
+#include "bide.h"
+#include "inspect.h"
+
+void bide_dump(bide_host *h) {
+  if (!h->closed) bide__dump(h->top ? h->top : h->from, h, 0);
+}
+
+static void hook_dump(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  bide__dump(L, bide__host_of(L), 1);
+}
+
+/* lua_sethook is what Lua's own interpreter calls in its handler for Ctrl-C. */
+int bide_dump_running(bide_host *h) {
+  lua_State *L = h->top;
+  if (!L || lua_gethook(L)) return 0;
+  lua_sethook(L, hook_dump, LUA_MASKCOUNT, 1);
+  return 1;
+}
