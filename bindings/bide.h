@@ -71,9 +71,9 @@ typedef struct bide_options {
   unsigned max_tasks;   /* alive at once */
   unsigned max_timers;  /* sleeps, and deadlines, and limits of operations: so many of each */
   unsigned max_sockets; /* open at once */
-  unsigned max_depth;   /* nested calls of a Lua thread; costs a hook at each call */
+  unsigned max_depth;   /* nested calls of a Lua thread; costs a hook at each call; sandbox: 16,000 */
   /* Nonzero: the script can reach nothing but what is listed in docs/embedding.md; also refuses
-   * finalizers and bounds the string functions, which could not be interrupted. */
+   * finalizers and bounds what could not be interrupted. */
   unsigned sandbox;
   /* In a sandbox: what may be connected to, "host:port" each, ended by NULL: "*" stands for any
    * host or any port. NULL: no network at all. Copied. */

@@ -5,6 +5,7 @@
 #include "bindings.h"
 #include "core/error.h"
 #include "core/limit.h"
+#include "core/policy.h"
 #include "core/run.h"
 #include "core/slab.h"
 #include "core/slice.h"
@@ -94,6 +95,9 @@ static void open_libs(lua_State *L, const bide_options *o) {
   lua_pop(L, 2);
 }
 
+/* Lua takes time quadratic in the depth to unwind pcalls: enough for honest recursion. */
+enum { SANDBOX_DEPTH = 16000 };
+
 static uint32_t limit(unsigned max) {
   return max ? max : UINT32_MAX;
 }
@@ -105,7 +109,7 @@ static void set_limits(lua_State *L, bide_host *h, const bide_options *o) {
   h->max_tasks = limit(o->max_tasks);
   h->max_timers = limit(o->max_timers);
   h->max_sockets = limit(o->max_sockets);
-  h->max_depth = o->max_depth;
+  h->max_depth = o->max_depth ? o->max_depth : o->sandbox ? SANDBOX_DEPTH : 0;
   if (h->max_depth) bide__depth_open(h);
   if (o->cpu_slice > 0 || o->cpu_budget > 0 || o->interruptible)
     rc = bide__slicer_open(h, o->cpu_slice, o->signal);

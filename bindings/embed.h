@@ -21,10 +21,6 @@ void bide__post_let_go(bide_host *h);
  * and cuts the others off from the host. */
 void bide__futures_close(bide_host *h);
 
-/* What may be used with the sandbox on: a policy for the host, NULL-terminated list copied. Frees
- * itself with bide__policy_free. */
-struct bide_policy *bide__policy_new(const char *const *network);
-void bide__policy_free(struct bide_policy *p);
 /* Shrinks the libraries of a state, before a script has run in it. May raise. */
 void bide__sandbox(lua_State *L, bide_host *h);
 

@@ -122,6 +122,7 @@ int bide__matcher_init(bide_matcher *m, lua_State *L, const char *pattern, size_
   size_t n = 0;
   m->L = L;
   m->captures = 0;
+  m->steps = (size_t)lua_tointeger(L, lua_upvalueindex(1)) - 1; /* none: as good as no limit */
   if (size >= BIDE_ITEMS_INLINE) items = lua_newuserdatauv(L, (size + 1) * sizeof *items, 0);
   m->items = items;
   while (pattern < end) pattern = read_item(&items[n++], pattern, end);
@@ -185,11 +186,17 @@ static inline int is_one(const bide_matcher *m, const bide_item *it, const char 
 
 /* ---- matching ---- */
 
+static void spend(bide_matcher *m, size_t steps) {
+  if (m->steps <= steps) luaL_error(m->L, "pattern takes too many steps");
+  m->steps -= steps;
+}
+
 static const char *match(bide_matcher *m, const char *s, const bide_item *it, int depth);
 
 static const char *match_most(bide_matcher *m, const char *s, const bide_item *it, int depth) {
   const char *least = it->repeat == MOST_ONE ? s + 1 : s;
   while (is_one(m, it, s)) s++;
+  spend(m, (size_t)(s - least + 1) / 8);
   for (; s >= least; s--) {
     const char *e = match(m, s, it + 1, depth);
     if (e) return e;
@@ -234,21 +241,24 @@ static const char *match_back(bide_matcher *m, const char *s, const bide_item *i
   if (i < 0 || i >= m->captures || m->capture[i].len == BIDE_CAPTURE_OPEN)
     luaL_error(m->L, "invalid capture index %%%d", i + 1);
   c = &m->capture[i];
+  if (c->len > 0) spend(m, (size_t)c->len / 64);
   if (c->len < 0 || m->end - s < c->len || memcmp(c->at, s, (size_t)c->len) != 0) return NULL;
   return s + c->len;
 }
 
-static const char *match_balanced(const bide_matcher *m, const char *s, const bide_item *it) {
+static const char *match_balanced(bide_matcher *m, const char *s, const bide_item *it) {
   size_t open = 1;
+  const char *from = s;
   if (s == m->end || (unsigned char)*s != it->c) return NULL;
   while (++s < m->end) {
     if ((unsigned char)*s == it->d) {
-      if (--open == 0) return s + 1;
+      if (--open == 0) break;
     } else if ((unsigned char)*s == it->c) {
       open++;
     }
   }
-  return NULL;
+  spend(m, (size_t)(s - from) / 8);
+  return s < m->end ? s + 1 : NULL;
 }
 
 /* The subject is as if a zero byte stood before and behind it. */
@@ -259,6 +269,7 @@ static const char *match_frontier(const bide_matcher *m, const char *s, const bi
 
 static const char *match(bide_matcher *m, const char *s, const bide_item *it, int depth) {
   if (depth-- == 0) luaL_error(m->L, "pattern too complex");
+  if (m->steps-- == 0) luaL_error(m->L, "pattern takes too many steps");
   for (; it->kind != END; it++) {
     if (it->kind <= SET) {
       int is = is_one(m, it, s);

@@ -33,12 +33,14 @@ typedef struct bide_matcher {
   const char *start, *end; /* the subject */
   const bide_item *items;
   int captures;
+  size_t steps; /* left: see bide__matcher_init */
   bide_capture capture[BIDE_CAPTURES_MAX];
   bide_item first[BIDE_ITEMS_INLINE];
 } bide_matcher;
 
 /* Reads the pattern (without its anchor). A long one leaves its items on the stack of L, one value,
- * which must stay there: returns how many values it pushed. */
+ * which must stay there: returns how many values it pushed. The first upvalue of the running C
+ * function, if it has one, is how many steps all matches together may take; past it they raise. */
 int bide__matcher_init(bide_matcher *m, lua_State *L, const char *pattern, size_t size);
 /* The end of the match that begins at s, or NULL. Raises what is wrong with the pattern. */
 const char *bide__match(bide_matcher *m, const char *s);

@@ -8,6 +8,7 @@
 #include "connect.h"
 #include "plain.h"
 #include "core/error.h"
+#include "core/policy.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -349,7 +350,8 @@ static int start(connect_op *op, int status, const bide_connect_options *o) {
 
 int bide__connect(bide_host *h, const char *host, int port, const bide_connect_options *o,
                   void (*done)(bide_connect *op), void *user, bide_connect **out) {
-  int af = o ? o->family : AF_UNSPEC, status;
+  int af = o ? o->family : AF_UNSPEC, status = bide__may_connect(h, host, port);
+  if (status) return status;
   connect_op *op = new_op(h, host, o, done, user);
   if (!op) return h->closed ? UV_ECANCELED : UV_ENOMEM;
   op->port = port;
@@ -376,9 +378,11 @@ int bide__unix_address(const char *path, size_t len, struct sockaddr_un *out, so
 
 int bide__connect_unix(bide_host *h, const char *path, size_t len, const bide_connect_options *o,
                        void (*done)(bide_connect *op), void *user, bide_connect **out) {
+  int status = bide__may_open(h);
+  if (status) return status;
   connect_op *op = new_op(h, "", o, done, user);
   if (!op) return h->closed ? UV_ECANCELED : UV_ENOMEM;
-  int status = bide__unix_address(path, len, &op->path, &op->path_len);
+  status = bide__unix_address(path, len, &op->path, &op->path_len);
   if (!status) status = add_part(op, &op->part[FIRST], NULL, AF_UNSPEC);
   status = start(op, status, o);
   if (!status) *out = &op->pub;

@@ -8,6 +8,7 @@
 #include "plain.h"
 #include "poll.h"
 #include "core/error.h"
+#include "core/policy.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -122,7 +123,8 @@ static const bide_poll_ops poll_ops = {on_events, on_closed, on_teardown};
 
 static bide_listener *new_listener(bide_host *h, const bide_listen_options *o,
                                    void (*on_conn)(bide_listener *, bide_conn *), void *user) {
-  bide_listener *l = bide__net(h) ? bide__alloc(h, sizeof *l) : NULL;
+  int may = bide__net(h) && !bide__may_open(h);
+  bide_listener *l = may ? bide__alloc(h, sizeof *l) : NULL;
   bide_listen_layer *layer = o ? o->layer : NULL;
   if (!l && layer) layer->free(layer);
   if (!l) return NULL;
@@ -160,7 +162,7 @@ static int bind_address(int fd, const bide_addr *addr, const bide_listen_options
 int bide__listen(bide_host *h, const bide_addr *addr, const bide_listen_options *o,
                  void (*on_conn)(bide_listener *l, bide_conn *c), void *user, bide_listener **out) {
   bide_listener *l = new_listener(h, o, on_conn, user);
-  if (!l) return h->closed ? UV_ECANCELED : UV_ENOMEM;
+  if (!l) return h->closed ? UV_ECANCELED : bide__may_open(h) ? UV_EACCES : UV_ENOMEM;
   int fd = bide__socket(addr->sa.sa_family, SOCK_STREAM), status = fd < 0 ? fd : 0;
   if (!status && (status = bind_address(fd, addr, o))) close(fd);
   if (!status) status = open_listener(l, fd, o);
@@ -213,7 +215,7 @@ int bide__listen_unix(bide_host *h, const char *path, size_t len, const bide_lis
                       void (*on_conn)(bide_listener *l, bide_conn *c), void *user,
                       bide_listener **out) {
   bide_listener *l = new_listener(h, o, on_conn, user);
-  if (!l) return h->closed ? UV_ECANCELED : UV_ENOMEM;
+  if (!l) return h->closed ? UV_ECANCELED : bide__may_open(h) ? UV_EACCES : UV_ENOMEM;
   int fd = bide__socket(AF_UNIX, SOCK_STREAM), status = fd < 0 ? fd : 0;
   if (!status && (status = bind_path(l, fd, path, len, o))) close(fd);
   if (!status) status = open_listener(l, fd, o);

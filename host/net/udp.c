@@ -2,6 +2,7 @@
 /* udp.c: datagram sockets (contract in udp.h). */
 #include "udp.h"
 #include "plain.h"
+#include "core/policy.h"
 
 #include <errno.h>
 #include <string.h>
@@ -55,6 +56,7 @@ static int bind_address(int fd, const bide_addr *addr, const bide_udp_options *o
 int bide__udp_open(bide_host *h, const bide_addr *addr, const bide_udp_options *o,
                    const bide_udp_cbs *cbs, void *user, bide_udp **out) {
   bide_net *net = bide__net(h);
+  if (bide__may_open(h)) return UV_EACCES;
   if (!net) return h->closed ? UV_ECANCELED : UV_ENOMEM;
   int fd = bide__socket(addr->sa.sa_family, SOCK_DGRAM);
   if (fd < 0) return fd;
