@@ -71,7 +71,7 @@ typedef struct bide_options {
   unsigned max_tasks;   /* alive at once */
   unsigned max_timers;  /* sleeps, and deadlines, and limits of operations: so many of each */
   unsigned max_sockets; /* open at once */
-  unsigned max_depth;   /* nested calls of a Lua thread; costs a hook at each call; sandbox: 16,000 */
+  unsigned max_depth; /* nested calls of a Lua thread; costs a hook at each call; sandbox: 16,000 */
   /* Nonzero: the script can reach nothing but what is listed in docs/embedding.md; also refuses
    * finalizers and bounds what could not be interrupted. */
   unsigned sandbox;
