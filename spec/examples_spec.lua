@@ -98,4 +98,25 @@ describe("the example #core", function()
       "orders were done, none is left\ttrue\n",
     }, "\n"), output "shutdown")
   end)
+
+  it("echo.lua answers its clients", function()
+    local lines = {}
+    for i = 1, 10 do lines[i] = ("hello %d\n"):format(i) end
+    assert.equal(table.concat(lines), output "echo")
+  end)
+
+  it("chat.lua tells everybody else", function()
+    assert.equal(table.concat({
+      "ada reads\tgrace is here", "ada reads\tgrace: good evening", "grace reads\tada: and to you",
+      "ada reads\tgrace has left\n",
+    }, "\n"), output "chat")
+  end)
+
+  it("proxy.lua reads no faster than the other side takes", function()
+    assert.equal("held back\ttrue\nwent on\ttrue\n", output "proxy")
+  end)
+
+  it("dns_query.lua asks again, and understands the answer", function()
+    assert.equal("2 addresses, at try 2\n192.0.2.1\n192.0.2.2\n", output "dns_query")
+  end)
 end)
