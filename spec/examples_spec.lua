@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The examples run as they stand, in a process of their own, and print what they should.
+local certs = require "spec.support.certs"
 local script = require "spec.support.script"
 
 --- Runs an example that must succeed; returns what it printed.
@@ -118,5 +119,30 @@ describe("the example #core", function()
 
   it("dns_query.lua asks again, and understands the answer", function()
     assert.equal("2 addresses, at try 2\n192.0.2.1\n192.0.2.2\n", output "dns_query")
+  end)
+
+  it("proxy.lua ends TLS when it is given a certificate", function()
+    local r = script.run(([[
+      local bide = require "bide"
+      bide.run(function()
+        local back = bide.tcp.listen("127.0.0.1", 0, function(s)
+          s:write("plain: ", s:read_line(), "\n")
+        end, { daemon = true })
+        local free = bide.tcp.listen("127.0.0.1", 0, function() end)
+        local _, port = free:address()
+        free:close()
+        bide.daemon(assert(loadfile "examples/proxy.lua"), port, "127.0.0.1",
+          (select(2, back:address())), "%s", "%s")
+        local s
+        for _ = 1, 100 do
+          s = bide.try(bide.tls.connect, "127.0.0.1", port, { ca = "%s" })
+          if s then break end
+          bide.sleep(0.01)
+        end
+        s:write "through\n"
+        print(s:read_line())
+      end)
+    ]]):format(certs.path "good.pem", certs.path "good.key", certs.path "ca.pem"))
+    assert.same({ status = 0, out = "plain: through\n", err = "" }, r)
   end)
 end)
