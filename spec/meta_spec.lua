@@ -94,4 +94,27 @@ describe("the annotations #core", function()
       assert.is_true(n > 10)
     end)
   end
+
+  it("name the functions of streams, servers, datagrams and look-ups, and no others", function()
+    local net = process.read_file "lua/bide/meta/net.lua"
+    assert.truthy(load(net))
+    for _, library in ipairs { "tcp", "unix", "udp", "dns" } do
+      for name in net:gmatch("\nfunction " .. library .. "%.([%w_]+)%(") do
+        assert.equal("function", type(bide[library][name]), library .. "." .. name)
+      end
+      for name in pairs(bide[library]) do
+        assert.truthy(net:find(("\nfunction %s.%s("):format(library, name), 1, true),
+          library .. "." .. name)
+      end
+    end
+    local server = bide.tcp.listen("127.0.0.1", 0, function() end)
+    local stream, datagrams = bide.tcp.connect(server:address()), bide.udp.bind("127.0.0.1", 0)
+    local objects = { Stream = stream, StreamServer = server, Datagrams = datagrams }
+    for class, name in net:gmatch "\nfunction (%u%w+):([%w_]+)%(" do
+      assert.equal("function", type(objects[class][name]), class .. ":" .. name)
+    end
+    datagrams:close()
+    stream:close()
+    server:close()
+  end)
 end)
