@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* socket.c: watched sockets (contract in socket.h). */
 #include "socket.h"
+#include "core/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,12 +55,14 @@ static const bide_poll_ops poll_ops = {on_events, on_closed, on_teardown};
 int bide__socket_open(bide_host *h, int fd, bide_socket **out) {
   bide_net *net = bide__net(h);
   bide_socket *s = net ? bide__alloc(h, sizeof *s) : NULL;
-  if (!s) {
+  int status = bide__may_open(h);
+  if (!s || status) {
+    if (s) bide__free(h, s, sizeof *s);
     close(fd);
-    return h->closed ? UV_ECANCELED : UV_ENOMEM;
+    return status ? status : h->closed ? UV_ECANCELED : UV_ENOMEM;
   }
   *s = (bide_socket){.host = h};
-  int status =
+  status =
       bide__poll_open(net, &s->poll, fd, BIDE_POLL_SOCKET, &poll_ops, UV_READABLE | UV_WRITABLE);
   if (status) bide__free(h, s, sizeof *s);
   else *out = s;
