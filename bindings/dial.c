@@ -3,6 +3,7 @@
  *
  * The stream is made first, closed; the operation is C memory that the waiting task points at. */
 #include "dial.h"
+#include "tracked.h"
 #include "core/error.h"
 
 #include <stdio.h>
@@ -139,6 +140,7 @@ static int k_dial(lua_State *L, bide_host *h, bide_wait *w) {
   bide__connect_free(d->op);
   d->op = NULL;
   bide__stream_adopt(s, c);
+  bide__track(L, h, STREAM, &bide__stream_tracked);
   if (!lua_toboolean(L, NODELAY)) bide__conn_nodelay(c, 0);
   if (lua_tointeger(L, KEEPALIVE)) bide__conn_keepalive(c, (unsigned)lua_tointeger(L, KEEPALIVE));
   if (d->then) {

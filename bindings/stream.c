@@ -4,6 +4,7 @@
  * Invariant: s->conn is open, or NULL and nobody waits. Whoever waits does so with the wait of its
  * own task (task->own), whose data (io.h) is the stream; closing clears both ends. */
 #include "secure.h"
+#include "tracked.h"
 #include "core/error.h"
 
 #include <stddef.h>
@@ -64,6 +65,11 @@ void bide__stream_adopt(bide_stream *s, bide_conn *c) {
   s->conn = c;
   bide__conn_use(c, &stream_cbs, s);
 }
+
+static int is_open(const void *object) {
+  return ((const bide_stream *)object)->conn != NULL;
+}
+const bide_tracked bide__stream_tracked = {"stream", is_open};
 
 /* ---- failing ---- */
 

@@ -37,6 +37,8 @@ typedef struct bide_stream {
 bide_stream *bide__stream_push(lua_State *L);
 /* Opens it: the connection is the stream's from now on. Can't fail. */
 void bide__stream_adopt(bide_stream *s, bide_conn *c);
+/* For bide__track, of streams that a script opens itself. */
+extern const struct bide_tracked bide__stream_tracked;
 /* The stream at idx or NULL. */
 bide_stream *bide__tostream(lua_State *L, int idx);
 /* Closes: who waits is woken with UV_EBADF. `gently`: what is queued is sent first, in the

@@ -2,7 +2,9 @@
 /* testing.c: the field `testing` of bide.core: the virtual clock and counts of what is left. The
  * public face is bide.testing. */
 #include "bindings.h"
+#include "core/run.h"
 #include "core/sched.h"
+#include "tracked.h"
 #include "net/resolver.h"
 
 /* Alarms belong to what outlives a task (an idle connection, say): they keep the time that is left.
@@ -71,8 +73,47 @@ static int l_hosts_file(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg functions[] = {
-    {"virtual", l_virtual}, {"counts", l_counts}, {"hosts_file", l_hosts_file}, {NULL, NULL}};
+/* shuffle(seed): runs the ready tasks in an order that the seed decides; nil: in order. */
+static int l_shuffle(lua_State *L) {
+  lua_Integer seed = luaL_optinteger(L, 1, 0);
+  bide__sched_shuffle(bide__host(L), lua_isnoneornil(L, 1) ? 0 : (uint64_t)seed * 2 + 1);
+  return 0;
+}
+
+/* track(on): notes from now on what is opened, and where; returns whether it did before. */
+static int l_track(lua_State *L) {
+  int on = lua_toboolean(L, 1);
+  lua_pushboolean(L, bide__track_switch(L, bide__host(L), on));
+  return 1;
+}
+
+/* open(): what is open of that: list of {what=, opened=}. */
+static int l_open(lua_State *L) {
+  bide__push_tracked(L, bide__host(L));
+  return 1;
+}
+
+/* mates(): the other tasks of the running task's run that it waits for, the oldest first. */
+static int l_mates(lua_State *L) {
+  bide_host *h = bide__host(L);
+  bide_scope *s, *root = h->current ? &h->current->scope->run->root : NULL;
+  const bide_task *t;
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (s = root; s; s = bide__scope_walk(s, root, 1))
+    for (t = s->tasks; t; t = t->snext) {
+      if (t == h->current || t->scope->run != h->current->scope->run) continue;
+      if (t->fut.flags & BIDE_TF_DAEMON) continue;
+      bide__push_task(L, h, t);
+      lua_rawseti(L, -2, ++n);
+    }
+  return 1;
+}
+
+static const luaL_Reg functions[] = {{"virtual", l_virtual},       {"counts", l_counts},
+                                     {"hosts_file", l_hosts_file}, {"shuffle", l_shuffle},
+                                     {"track", l_track},           {"open", l_open},
+                                     {"mates", l_mates},           {NULL, NULL}};
 
 void bide__open_testing(lua_State *L, int host) {
   bide__new_lib(L, host, functions);

@@ -6,6 +6,7 @@
 #include "dial.h"
 #include "io.h"
 #include "lookup.h"
+#include "tracked.h"
 #include "core/error.h"
 #include "net/udp.h"
 
@@ -378,6 +379,11 @@ static int l_multicast_loop(lua_State *L) {
 
 /* bind(host, port, {reuse_address=, reuse_port=, v6only=, broadcast=}): an address or localhost,
  * "*" for every address of both families */
+static int is_open(const void *object) {
+  return ((const socket_ud *)object)->udp != NULL;
+}
+static const bide_tracked tracked = {"udp socket", is_open};
+
 static int l_bind(lua_State *L) {
   static const char *const names[] = {"reuse_address", "reuse_port", "v6only", "broadcast", NULL};
   bide_host *h = bide__host(L);
@@ -399,7 +405,9 @@ static int l_bind(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &socket_key);
   lua_setmetatable(L, -2);
   int status = bide__udp_open(h, &a, &o, &cbs, s, &s->udp);
-  return status ? fail(L, h, status, "bind", &a) : 1;
+  if (status) return fail(L, h, status, "bind", &a);
+  bide__track(L, h, -1, &tracked);
+  return 1;
 }
 
 void bide__open_udp(lua_State *L, int host) {

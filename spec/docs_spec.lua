@@ -42,7 +42,9 @@ local function run(snippet, name)
     end,
   }, { __index = _G })
   local f = assert(load(("\n"):rep(snippet.line) .. snippet.code, "@" .. name, "t", env))
-  bide.timeout(30, bide.run, f)
+  -- bide.testing switches the clock, which it can't while a timeout runs.
+  local plain = snippet.code:find("bide.testing", 1, true)
+  if plain then bide.run(f) else bide.timeout(30, bide.run, f) end
   return lines
 end
 

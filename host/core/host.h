@@ -81,22 +81,24 @@ struct bide_host {
   unsigned char interrupted; /* the last run was cancelled from outside */
   unsigned char drained;
   unsigned char virtual_clock;
-  unsigned char quiet;  /* virtual clock: a poll found nothing */
-  uint16_t close_depth; /* nested coroutine.close */
-  uint16_t fast;        /* completed awaits in a row */
-  uint32_t round_left;  /* tasks of this round still to run */
-  uint16_t nested;      /* steps inside steps (await.c) */
-  uint32_t turn;        /* loop turns, wraps */
-  uint32_t coarse;      /* milliseconds, wraps: the time of this turn, for ages of tasks */
-  uint64_t vnow;        /* the virtual clock */
-  bide_queue ready;     /* run in this turn or the next round of it */
-  bide_queue later;     /* run after the next poll */
-  bide_queue hogs;      /* tasks that compute: a slice in each turn */
-  uint64_t until;       /* a turn ends at this time (uv_hrtime), 0: none */
-  bide_heap timers;     /* sleeps */
-  bide_heap alarms;     /* of operations */
-  bide_heap deadlines;  /* scopes */
-  uint64_t armed;       /* what `bound` is set to */
+  unsigned char quiet;    /* virtual clock: a poll found nothing */
+  unsigned char tracking; /* testing: streams and sockets are noted (bindings/tracked.h) */
+  uint64_t shuffle;       /* testing: state of the random order of the ready queue; 0: in order */
+  uint16_t close_depth;   /* nested coroutine.close */
+  uint16_t fast;          /* completed awaits in a row */
+  uint32_t round_left;    /* tasks of this round still to run */
+  uint16_t nested;        /* steps inside steps (await.c) */
+  uint32_t turn;          /* loop turns, wraps */
+  uint32_t coarse;        /* milliseconds, wraps: the time of this turn, for ages of tasks */
+  uint64_t vnow;          /* the virtual clock */
+  bide_queue ready;       /* run in this turn or the next round of it */
+  bide_queue later;       /* run after the next poll */
+  bide_queue hogs;        /* tasks that compute: a slice in each turn */
+  uint64_t until;         /* a turn ends at this time (uv_hrtime), 0: none */
+  bide_heap timers;       /* sleeps */
+  bide_heap alarms;       /* of operations */
+  bide_heap deadlines;    /* scopes */
+  uint64_t armed;         /* what `bound` is set to */
   uv_prepare_t prepare;
   uv_check_t check;
   uv_idle_t idle;

@@ -90,11 +90,46 @@ static void expire_deadlines(bide_host *h, uint64_t now) {
   }
 }
 
+/* ---- random order, for tests ---- */
+
+enum { SHUFFLE_REACH = 64 }; /* how far into the queue a pick goes: bounds its cost */
+
+int bide__sched_shuffle(bide_host *h, uint64_t seed) {
+  int was = h->shuffle != 0;
+  h->shuffle = seed ? seed * UINT64_C(0x9e3779b97f4a7c15) | 1 : 0;
+  return was;
+}
+
+/* xorshift64*: the same on every machine. */
+static uint32_t draw(bide_host *h, uint32_t below) {
+  uint64_t x = h->shuffle;
+  x ^= x >> 12;
+  x ^= x << 25;
+  x ^= x >> 27;
+  h->shuffle = x;
+  return (uint32_t)((x * UINT64_C(0x2545f4914f6cdd1d)) >> 33) % below;
+}
+
+/* Takes one of the first `among` tasks of the ready queue. */
+static bide_task *take_any(bide_host *h, uint32_t among) {
+  bide_queue *q = &h->ready;
+  bide_task **at = &q->head, *t;
+  uint32_t i = draw(h, among < SHUFFLE_REACH ? among : SHUFFLE_REACH);
+  while (i-- > 0) at = &(*at)->next;
+  t = *at;
+  *at = t->next;
+  if (q->tail == &t->next) q->tail = at;
+  q->n--;
+  return t;
+}
+
 static int run_round(bide_host *h) {
   int n = (int)h->ready.n;
   for (h->round_left = h->ready.n; h->round_left > 0;) {
+    bide_task *t =
+        BIDE_LIKELY(!h->shuffle) ? bide__queue_pop(&h->ready) : take_any(h, h->round_left);
     h->round_left--;
-    bide__task_step(h, bide__queue_pop(&h->ready), h->from);
+    bide__task_step(h, t, h->from);
     if (BIDE_UNLIKELY(h->until) && uv_hrtime() >= h->until) {
       h->round_left = 0;
       return BIDE_STEPS;

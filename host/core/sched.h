@@ -18,6 +18,9 @@ int bide__sched_open(bide_host *h);
 void bide__sched_close(bide_host *h);
 void bide__queue_push(bide_queue *q, bide_task *t);
 bide_task *bide__queue_pop(bide_queue *q);
+/* From now on the tasks of a round run in an order that `seed` decides; 0: in order again. Returns
+ * nonzero if it was random before. */
+int bide__sched_shuffle(bide_host *h, uint64_t seed);
 /* A turn without the loop: teardown only. Nonzero while something is ready. */
 int bide__sched_turn(bide_host *h);
 /* To be called before the loop is run by whoever runs it: a loop with nothing but ready tasks must

@@ -8,6 +8,14 @@ local bide = core.module
 local own_require = require "bide.require"
 if _G.require then _G.require = own_require end
 
+-- For tests, loaded at its first use: core keeps the C side.
+core.testing, bide.testing = bide.testing, nil
+setmetatable(bide, { __index = function(_, name)
+  if name ~= "testing" then return nil end
+  bide.testing = require "bide.testing"
+  return bide.testing
+end })
+
 bide.http_get = bide.http.get
 bide.pipe_streams = require("bide.pipe").pipe_streams
 

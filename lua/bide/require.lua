@@ -7,14 +7,15 @@ local loaded = package.loaded
 
 local loading = {} -- name → {task=, future=} while a task loads it
 
-local function find_loader(name)
+-- `level`: of the caller of `require`, for errors.
+local function find_loader(name, level)
   local searchers = package.searchers
-  if type(searchers) ~= "table" then error("'package.searchers' must be a table", 3) end
+  if type(searchers) ~= "table" then error("'package.searchers' must be a table", level) end
   local messages, i = {}, 1
   while true do
     local searcher = rawget(searchers, i)
     if searcher == nil then
-      error(("module '%s' not found:%s"):format(name, table.concat(messages)), 3)
+      error(("module '%s' not found:%s"):format(name, table.concat(messages)), level)
     end
     local loader, data = searcher(name)
     if type(loader) == "function" then return loader, data end
@@ -23,8 +24,8 @@ local function find_loader(name)
   end
 end
 
-local function load(name)
-  local loader, data = find_loader(name)
+local function load(name, level)
+  local loader, data = find_loader(name, level)
   local value = loader(name, data)
   if value ~= nil then loaded[name] = value end
   if loaded[name] == nil then loaded[name] = true end
@@ -45,17 +46,17 @@ local function require(name)
   local value = loaded[name]
   if value then return value end
   local task = core.current()
-  if not task then return load(name) end
+  if not task then return load(name, 3) end
   local other = loading[name]
   while other and other.task ~= task do
     other.future:await()
     if loaded[name] then return loaded[name] end
     other = loading[name]
   end
-  if other then return load(name) end -- the task itself, in a cycle: as Lua does
+  if other then return load(name, 3) end -- the task itself, in a cycle: as Lua does
   local entry <close> = setmetatable({ name = name, task = task, future = core.future() }, finish)
   loading[name] = entry
-  return load(name)
+  return load(name, 4) -- no tail call: the entry is to be closed
 end
 
 return require

@@ -1,0 +1,150 @@
+-- SPDX-License-Identifier: MIT
+-- bide.testing: runs a function with time under control, in a random order that can be repeated,
+-- and tells what it left behind.
+
+local core = require "bide.core"
+local bide, control = core.module, core.testing
+
+local M = {}
+
+local known = { clock = true, seed = true, left = true }
+local clocks = { virtual = true, real = true }
+local ways = { fail = true, wait = true }
+
+local function check_options(opts, name)
+  if opts == nil then return {} end
+  if type(opts) ~= "table" then
+    error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(opts)), 3)
+  end
+  for key in pairs(opts) do
+    if not known[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
+  end
+  if opts.clock ~= nil and not clocks[opts.clock] then
+    error("option 'clock': 'virtual' or 'real' expected", 3)
+  end
+  if opts.left ~= nil and not ways[opts.left] then
+    error("option 'left': 'fail' or 'wait' expected", 3)
+  end
+  if opts.seed ~= nil and math.type(opts.seed) ~= "integer" then
+    error("option 'seed': integer expected", 3)
+  end
+  return opts
+end
+
+--- A line for the entry of a task (bide.tasks).
+local function task_line(entry)
+  local line = { "task ", entry.name }
+  if entry.waits then line[#line + 1] = (", waits: %s"):format(entry.waits) end
+  if entry.where then line[#line + 1] = (", at %s"):format(entry.where) end
+  if entry.spawned then line[#line + 1] = (", spawned at %s"):format(entry.spawned) end
+  return table.concat(line)
+end
+
+--- Fills `found` with the entries of the tasks that are keys of `wanted`.
+local function find_entries(wanted, list, found)
+  for _, entry in ipairs(list) do
+    if wanted[entry.task] then found[#found + 1] = entry end
+    find_entries(wanted, entry.children, found)
+  end
+  return found
+end
+
+--- What lives of the running task's run beside it, and what is open: a list of lines. Cancels the
+--- tasks.
+local function left_behind()
+  local mates, wanted, lines = control.mates(), {}, {}
+  for _, task in ipairs(mates) do wanted[task] = true end
+  for _, entry in ipairs(find_entries(wanted, bide.tasks(), {})) do
+    lines[#lines + 1] = task_line(entry)
+  end
+  for _, task in ipairs(mates) do task:cancel() end
+  return lines
+end
+
+local function left_open(lines)
+  for _, entry in ipairs(control.open()) do
+    lines[#lines + 1] = ("%s, opened at %s"):format(entry.what, entry.opened)
+  end
+end
+
+local function raise_left(lines)
+  table.sort(lines)
+  error(setmetatable({
+    code = "ELEFT", op = "testing.run", left = lines,
+    message = "left at the end:\n  " .. table.concat(lines, "\n  "),
+    where = "?",
+  }, bide.Error), 0)
+end
+
+--- The whole of a test, as main task of its run.
+local function main(f, opts)
+  local lines = {}
+  local results = table.pack(f())
+  if opts.left ~= "wait" then
+    bide.sleep(0)
+    lines = left_behind()
+  end
+  return lines, results
+end
+
+local function restore(clock, tracked)
+  return setmetatable({}, { __close = function()
+    control.shuffle(nil)
+    control.track(tracked)
+    control.virtual(clock)
+  end })
+end
+
+--- Runs f() in a run of its own and returns its results. The clock is virtual unless
+--- `clock = "real"`: time stands still while anything is ready and jumps to the next timer when
+--- nothing is. `seed` (an integer) has the ready tasks of each turn run in a random order, the same
+--- for the same seed. What is left when f has returned, tasks and open streams and sockets, is an
+--- error with code "ELEFT" that lists where each was made; with `left = "wait"` tasks are waited
+--- for, as bide.run does.
+---@param f fun(): ...
+---@param opts? { clock?: "virtual"|"real", seed?: integer, left?: "fail"|"wait" }
+---@return ...
+function M.run(f, opts)
+  opts = check_options(opts, "run")
+  local _restore <close> = restore(control.virtual(opts.clock ~= "real"), control.track(true))
+  control.shuffle(opts.seed)
+  local lines, results = bide.run(main, f, opts)
+  left_open(lines)
+  if #lines > 0 then raise_left(lines) end
+  return table.unpack(results, 1, results.n)
+end
+
+--- Raises the error of a run under that seed: a string begins with it; any other value is left as
+--- it is and the seed told on standard error.
+local function raise_with_seed(err, seed)
+  if type(err) == "string" then error(("seed %d: %s"):format(seed, err), 0) end
+  io.stderr:write(("bide.testing.shake: failed under seed %d\n"):format(seed))
+  error(err, 0)
+end
+
+--- Runs f under `times` seeds (100), from `seed` (1) on. The first error ends it and is raised,
+--- with its seed told.
+---@param f fun()
+---@param opts? { clock?: "virtual"|"real", seed?: integer, times?: integer, left?: "fail"|"wait" }
+function M.shake(f, opts)
+  opts = opts or {}
+  local first, times = opts.seed or 1, opts.times or 100
+  for seed = first, first + times - 1 do
+    local ok, err = pcall(M.run, f, { clock = opts.clock, left = opts.left, seed = seed })
+    if not ok then raise_with_seed(err, seed) end
+  end
+end
+
+--- An `it` for busted whose bodies may wait: `local it = require("bide.testing").it(it)`. Each runs
+--- as `run` with these options.
+---@param it fun(name: string, body: fun())
+---@param opts? table
+---@return fun(name: string, body: fun())
+function M.it(it, opts)
+  check_options(opts, "it")
+  return function(name, body)
+    return it(name, function() M.run(body, opts) end)
+  end
+end
+
+return M
