@@ -174,6 +174,11 @@ BIDE_API int bide_unhandled(bide_host *host);
 
 /* ---- looking inside ---- */
 
+/* Debug mode: warnings (reported as unhandled errors are) when a task holds the loop for longer
+ * than 50 ms, ends as if it had not been cancelled, or fails with its handle dropped. Slower. 0, or
+ * BIDE_ERROR (no memory). The environment variable BIDE_DEBUG=1 does the same. */
+BIDE_API int bide_debug(bide_host *host, int on);
+
 /* Reports (options.report, or stderr) the tree of tasks: what each waits for, since when, where. On
  * the loop's thread, from anywhere but a signal handler. */
 BIDE_API void bide_dump(bide_host *host);

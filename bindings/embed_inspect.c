@@ -1,7 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* embed_inspect.c: what C callers can see of a host's tasks. Owns nothing. */
 #include "bide.h"
+#include "core/debug.h"
 #include "inspect.h"
+
+static int debug_protected(lua_State *L) {
+  bide__debug_switch(L, bide__host_of(L), lua_toboolean(L, 1));
+  return 0;
+}
+
+int bide_debug(bide_host *h, int on) {
+  lua_pushcfunction(h->main, debug_protected);
+  lua_pushboolean(h->main, on);
+  if (lua_pcall(h->main, 1, 0, 0) == LUA_OK) return 0;
+  lua_pop(h->main, 1);
+  return BIDE_ERROR;
+}
 
 void bide_dump(bide_host *h) {
   if (!h->closed) bide__dump(h->top ? h->top : h->from, h, 0);

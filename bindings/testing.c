@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* testing.c: the field `testing` of bide.core: the virtual clock and counts of what is left. The
+/* testing.c: the field `testing` of bide.core: the virtual clock, random order, counts of what is
+ * left, debug mode. The
  * public face is bide.testing. */
 #include "bindings.h"
+#include "core/debug.h"
 #include "core/run.h"
 #include "core/sched.h"
 #include "tracked.h"
@@ -110,10 +112,21 @@ static int l_mates(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"virtual", l_virtual},       {"counts", l_counts},
-                                     {"hosts_file", l_hosts_file}, {"shuffle", l_shuffle},
-                                     {"track", l_track},           {"open", l_open},
-                                     {"mates", l_mates},           {NULL, NULL}};
+/* debug(on): debug mode. */
+static int l_debug(lua_State *L) {
+  bide__debug_switch(L, bide__host(L), lua_toboolean(L, 1));
+  return 0;
+}
+
+static const luaL_Reg functions[] = {{"debug", l_debug},
+                                     {"virtual", l_virtual},
+                                     {"counts", l_counts},
+                                     {"hosts_file", l_hosts_file},
+                                     {"shuffle", l_shuffle},
+                                     {"track", l_track},
+                                     {"open", l_open},
+                                     {"mates", l_mates},
+                                     {NULL, NULL}};
 
 void bide__open_testing(lua_State *L, int host) {
   bide__new_lib(L, host, functions);

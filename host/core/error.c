@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* error.c: see error.h. Error tables are made only in tasks, under a pcall of Lua's. */
 #include "error.h"
+#include "debug.h"
 #include "trace.h"
 
 #include <math.h>
@@ -111,6 +112,7 @@ static void set_reason(lua_State *L, bide_host *h) {
 
 int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op) {
   if (status == UV_ECANCELED) {
+    if (BIDE_UNLIKELY(h->debug && h->current)) bide__debug_cancelled(L, h);
     bide__error_push(L, h, "ECANCELED", op, "the task was cancelled");
     set_reason(L, h);
   } else if (status == BIDE_EDEADLK) {

@@ -2,6 +2,7 @@
 /* failure.c: no error is lost. The place in the table of the lost is reserved when the failure is
  * made, so that the finalizer allocates nothing. */
 #include "failure.h"
+#include "debug.h"
 #include "error.h"
 #include "slice.h"
 #include "stop.h"
@@ -223,6 +224,7 @@ static int call_handler(lua_State *L, bide_host *h) {
 static void report(lua_State *L, bide_host *h, bide_failure *f) {
   if (h->unhandled_ref != LUA_NOREF) lua_rawgeti(L, LUA_REGISTRYINDEX, h->unhandled_ref);
   else lua_pushcfunction(L, default_report);
+  if (BIDE_UNLIKELY(h->debug && f->lost)) bide__debug_lost(h);
   push_report(L, h, f);
   release(L, f);
   h->unhandled++;

@@ -40,6 +40,7 @@ struct bide_fut {
   uint8_t end_state : 2; /* of tasks: set by task_main, taken over at the end of the step */
   uint8_t compute : 1;   /* of tasks: bide.compute */
   uint8_t preempted : 2; /* of tasks: BIDE_PREEMPTED_… */
+  uint8_t told : 1;      /* of tasks, in debug mode: a wait has raised the task's cancellation */
   uint8_t native;        /* BIDE_NATIVE_… when failed without an error value */
   uint8_t flags;         /* of tasks: task.h */
   uint32_t nres;

@@ -81,7 +81,11 @@ struct bide_host {
   unsigned char interrupted; /* the last run was cancelled from outside */
   unsigned char drained;
   unsigned char virtual_clock;
-  unsigned char quiet;    /* virtual clock: a poll found nothing */
+  unsigned char quiet;       /* virtual clock: a poll found nothing */
+  unsigned char debug;       /* debug mode (debug.h) */
+  unsigned char step_warned; /* … the step that runs was reported as too long */
+  unsigned char collect;     /* … a collection is due at the end of the turn */
+  uint64_t step_began, collected;
   unsigned char tracking; /* testing: streams and sockets are noted (bindings/tracked.h) */
   uint64_t shuffle;       /* testing: state of the random order of the ready queue; 0: in order */
   uint16_t close_depth;   /* nested coroutine.close */

@@ -9,6 +9,7 @@
  * Tasks run only here, so the order is the same whoever drives the loop. */
 #include "sched.h"
 #include "body.h"
+#include "debug.h"
 #include "failure.h"
 #include "run.h"
 #include "slice.h"
@@ -163,6 +164,7 @@ static void drain(bide_host *h) {
   while (h->ready.n && steps < BIDE_STEPS) steps += run_round(h);
   if (BIDE_UNLIKELY(h->hogs.n)) bide__run_hogs(h);
   if (BIDE_UNLIKELY(h->stopping)) bide__stop_settle(h);
+  if (BIDE_UNLIKELY(h->collect)) bide__debug_turn(h);
   if (BIDE_UNLIKELY(h->lost || h->native_lost || h->report_now)) bide__report_lost(h, NULL);
   h->turn++;
   bide__slicer_leave(h);

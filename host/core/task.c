@@ -5,6 +5,7 @@
  * The stack of a task's thread: task_main at the bottom, called with (task, message handler,
  * function, arguments…). The body runs under an inner pcall, so that its to-be-closed variables
  * close, and may wait, while the task is still alive. */
+#include "debug.h"
 #include "error.h"
 #include "failure.h"
 #include "run.h"
@@ -354,6 +355,7 @@ static void finish(bide_host *h, bide_task *t, int state, int clean) {
   bide_scope *scope = t->scope;
   bide_runner *run = scope->run;
   if (t->fut.flags & BIDE_TF_REASON) forget_reason(h, t);
+  if (BIDE_UNLIKELY(h->debug)) bide__debug_ended(h, t, state);
   if (t->fut.native && !t->fut.waiters && !(t->fut.flags & BIDE_TF_OWNED)) h->native_lost++;
   give_thread(h, t, clean);
   bide__scope_remove_task(t);
@@ -441,6 +443,7 @@ static int begin(bide_host *h, bide_task *t) {
 
 void bide__task_step(bide_host *h, bide_task *t, lua_State *from) {
   int nargs = 0, nres = 0, status;
+  uint64_t outer = 0;
   h->fast = 0;
   if (!(t->fut.flags & BIDE_TF_STARTED)) {
     nargs = begin(h, t);
@@ -462,10 +465,12 @@ void bide__task_step(bide_host *h, bide_task *t, lua_State *from) {
   h->top = t->L;
   h->co_base = NULL;
   h->running = t->L;
+  if (BIDE_UNLIKELY(h->debug)) outer = bide__debug_enter(h);
   status = lua_resume(t->L, from, nargs, &nres);
   h->running = NULL;
   h->current = NULL;
   h->top = NULL;
+  if (BIDE_UNLIKELY(h->debug)) bide__debug_leave(h, t, outer);
   if (status == LUA_YIELD) {
     if (BIDE_UNLIKELY(!t->wait)) not_waiting(h, t, nres);
   } else if (status == LUA_OK) {

@@ -17,6 +17,7 @@ const char arguments_usage[] =
     "usage: bide [options] [script [args]]\n"
     "  -e code    run a string of Lua (may be repeated)\n"
     "  -l mod     require 'mod' into the global 'mod'; -l g=mod into 'g'\n"
+    "  -d         debug mode: warn of what is seldom meant\n"
     "  -i         enter the prompt after the script\n"
     "  -v         print the version\n"
     "  -E         ignore the environment variables of Lua\n"
@@ -54,7 +55,7 @@ static void add_environment(arguments *args) {
 /* The options alone. Returns 0 or 2; getopt tells what it does not know. */
 static int read_options(arguments *args, bool *prompt, bool *ran_code) {
   int option;
-  while ((option = getopt_long(args->argc, args->argv, "+e:l:ivhEW", long_options, NULL)) != -1) {
+  while ((option = getopt_long(args->argc, args->argv, "+e:l:idvhEW", long_options, NULL)) != -1) {
     switch (option) {
     case 'e':
       *ran_code = true;
@@ -62,6 +63,7 @@ static int read_options(arguments *args, bool *prompt, bool *ran_code) {
       break;
     case 'l': add_step(args, STEP_LIBRARY, optarg, NULL); break;
     case 'i': *prompt = true; break;
+    case 'd': args->debug = true; break;
     case 'v': args->version = true; break;
     case 'h': args->help = true; break;
     case 'E': args->ignore_env = true; break;

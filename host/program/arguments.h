@@ -27,6 +27,7 @@ typedef struct arguments {
   int script; /* index of the script's name in argv; 0 when there is none */
   bool ignore_env;
   bool warnings;
+  bool debug;
   bool version;
   bool help;
   int nsteps;

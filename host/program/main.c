@@ -53,6 +53,7 @@ static int run_host(arguments *args) {
   int status = EXIT_FAILURE;
   int error = interrupt_start(host);
   if (error < 0) fprintf(stderr, "bide: cannot start: %s\n", uv_strerror(error));
+  else if (args->debug && bide_debug(host, 1) < 0) fputs("bide: not enough memory\n", stderr);
   else status = run_steps(host, args);
   prompt_stop();
   interrupt_stop();

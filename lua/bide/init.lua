@@ -8,6 +8,9 @@ local bide = core.module
 local own_require = require "bide.require"
 if _G.require then _G.require = own_require end
 
+local debugging = os and os.getenv and os.getenv "BIDE_DEBUG"
+if debugging and debugging ~= "" and debugging ~= "0" then core.testing.debug(true) end
+
 -- For tests, loaded at its first use: core keeps the C side.
 core.testing, bide.testing = bide.testing, nil
 setmetatable(bide, { __index = function(_, name)
