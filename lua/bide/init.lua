@@ -9,12 +9,12 @@ local own_require = require "bide.require"
 if _G.require then _G.require = own_require end
 
 local debugging = os and os.getenv and os.getenv "BIDE_DEBUG"
-if debugging and debugging ~= "" and debugging ~= "0" then core.testing.debug(true) end
+if debugging and debugging ~= "" and debugging ~= "0" then bide.testing.debug(true) end
 
--- For tests, loaded at its first use: core keeps the C side.
+-- For tests, loaded at its first use: core keeps the C side, a sandbox takes it away.
 core.testing, bide.testing = bide.testing, nil
 setmetatable(bide, { __index = function(_, name)
-  if name ~= "testing" then return nil end
+  if name ~= "testing" or not rawget(core, "testing") then return nil end
   bide.testing = require "bide.testing"
   return bide.testing
 end })
