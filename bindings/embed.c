@@ -143,12 +143,15 @@ static bide_host *make(bide_options *o, struct bide_policy *policy) {
   bide_host *h;
   struct bide_post *post;
   if (!L) return NULL;
+  /* Nothing made here is garbage soon: collecting it would only take time. */
+  lua_gc(L, LUA_GCSTOP);
   lua_pushcfunction(L, open_host);
   lua_pushlightuserdata(L, o);
   lua_pushlightuserdata(L, policy);
   if (lua_pcall(L, 2, 1, 0) == LUA_OK) {
     h = lua_touserdata(L, -1);
     lua_pop(L, 1);
+    lua_gc(L, LUA_GCRESTART);
     return h;
   }
   h = bide__host_of(L);
