@@ -52,7 +52,10 @@ typedef struct bide_options {
    * a newline at the end; NULL: stderr. Must not call into the host. */
   void (*report)(void *ud, const char *message);
   void *report_ud;
-  unsigned no_libs; /* nonzero: open no standard libraries but the base library and coroutine */
+  /* The standard libraries to open beside the base library, package and coroutine, by name with
+   * blanks between: "string table math"; "" is none. NULL: all. bide.http and bide.socket are
+   * written in Lua and need string, table, math and os. */
+  const char *libs;
 
   /* Bytes that Lua and bide may hold for this host, what it needs to exist (about 100 KB)
    * included. Past it a script gets `not enough memory`; the host goes on. */
@@ -82,10 +85,12 @@ typedef struct bide_options {
 
 /* All defaults; in C and C++: bide_options o = BIDE_OPTIONS; */
 #define BIDE_OPTIONS                                                                               \
-  { sizeof(bide_options), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+  { sizeof(bide_options), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
 
-/* Makes a host: a new Lua state with the standard libraries and bide (found by `require "bide"`).
- * `options` may be NULL and is not kept. NULL when memory or handles are lacking. */
+/* Makes a host: a new Lua state with the standard libraries and bide, which `require "bide"` finds.
+ * `options` may be NULL and is not kept (nor is what it points to, but for `loop` and the
+ * functions). NULL when memory or handles are lacking, or an option is wrong; `report` is told
+ * which. The host may be made on one thread and used on another, by one at a time. */
 BIDE_API bide_host *bide_new(const bide_options *options);
 
 /* Ends a host: cancels all its tasks, newest first, and refuses every further wait; runs their
@@ -169,6 +174,16 @@ BIDE_API int bide_interrupt(bide_host *host);
 typedef void (*bide_done_fn)(bide_host *host, int ok, void *arg);
 BIDE_API int bide_on_done(bide_host *host, int idx, bide_done_fn fn, void *arg);
 
+/* Pushes the results of the task or future at index `idx` of bide_lua(host) and returns how many,
+ * or pushes its error (which then counts as handled) and returns BIDE_ERROR. UV_EAGAIN while it is
+ * pending, UV_EINVAL when there is none; then nothing is pushed. */
+BIDE_API int bide_result(bide_host *host, int idx);
+
+/* Cancels the task at index `idx` of bide_lua(host), as task:cancel() does: an error is raised
+ * where it waits. Also from callbacks of the loop. 1, or 0 if it has ended already; UV_EINVAL when
+ * there is no task. */
+BIDE_API int bide_cancel_task(bide_host *host, int idx);
+
 /* How many errors nobody handled have been reported so far. */
 BIDE_API int bide_unhandled(bide_host *host);
 
@@ -233,14 +248,26 @@ BIDE_API void bide_reject(bide_future *f, const char *code, const char *op, cons
 /* Nobody will ever fill it: the await ends with EDEADLK. */
 BIDE_API void bide_future_drop(bide_future *f);
 
-/* Calls work(arg) on a thread of libuv's pool and awaits its end: the blocking call as a wait. Then
- * `done` (may be NULL) puts the results on the stack, in the awaiting task; it may raise. `drop`
- * (may be NULL) is called once when nothing uses `arg` any more, however it ended; after a
- * cancellation that is once `work` has returned, or at once if it had not begun.
- * Only as `return bide_work(L, work, done, arg, drop)`. When it raises by itself (no task, no
- * memory), `drop` has been called. */
-BIDE_API int bide_work(lua_State *L, void (*work)(void *arg), bide_push_fn done, void *arg,
-                       void (*drop)(void *arg));
+/* A blocking call as a wait: what bide_work does with its `arg`. All but `work` may be NULL. */
+typedef struct bide_job {
+  void (*work)(void *arg); /* the call; on a thread of libuv's pool: not into Lua nor the host */
+  bide_push_fn done;       /* puts the results on the stack, in the awaiting task; may raise */
+  /* On the loop's thread while `work` runs, or has just returned: the await was cancelled, or the
+   * host is being freed. Makes `work` return early, as sqlite3_interrupt does. At most once. */
+  void (*cancel)(void *arg);
+  /* Once, on the loop's thread, when nothing uses `arg` any more, however it ended. After a
+   * cancellation that is when `work` has returned, or at once if it had not begun. */
+  void (*drop)(void *arg);
+} bide_job;
+
+/* Calls job->work(arg) on a thread of the pool and awaits its end. Only as
+ * `return bide_work(L, &job, arg)`. `job` is copied. When it raises by itself (no task, no memory),
+ * `drop` has been called. */
+BIDE_API int bide_work(lua_State *L, const bide_job *job, void *arg);
+
+/* Raises a bide.Error, as bide_reject does: in any C function that Lua calls, in a task or not.
+ * Does not return; as `return bide_raise(L, "EIO", "read", "short read")`. */
+BIDE_API int bide_raise(lua_State *L, const char *code, const char *op, const char *message);
 
 /* ---- from other threads ---- */
 

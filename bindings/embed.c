@@ -85,14 +85,51 @@ static void close_state(lua_State *L) {
   free(meter);
 }
 
-static void open_libs(lua_State *L, const bide_options *o) {
-  if (!o->no_libs) {
-    luaL_openlibs(L);
-    return;
+/* `always`: bide cannot be reached without them. */
+static const struct {
+  const char *name;
+  lua_CFunction open;
+  int always;
+} std_libs[] = {
+    {LUA_GNAME, luaopen_base, 1},          {LUA_LOADLIBNAME, luaopen_package, 1},
+    {LUA_COLIBNAME, luaopen_coroutine, 1}, {LUA_TABLIBNAME, luaopen_table, 0},
+    {LUA_IOLIBNAME, luaopen_io, 0},        {LUA_OSLIBNAME, luaopen_os, 0},
+    {LUA_STRLIBNAME, luaopen_string, 0},   {LUA_MATHLIBNAME, luaopen_math, 0},
+    {LUA_UTF8LIBNAME, luaopen_utf8, 0},    {LUA_DBLIBNAME, luaopen_debug, 0},
+};
+enum { STD_LIBS = sizeof std_libs / sizeof std_libs[0] };
+
+/* Is it one of the words of `names`? */
+static int is_named(const char *names, const char *name) {
+  size_t size = strlen(name), n;
+  for (; *names; names += n) {
+    names += strspn(names, " ");
+    n = strcspn(names, " ");
+    if (n == size && memcmp(names, name, n) == 0) return 1;
   }
-  luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
-  luaL_requiref(L, LUA_COLIBNAME, luaopen_coroutine, 1);
-  lua_pop(L, 2);
+  return 0;
+}
+
+static void check_libs(lua_State *L, const char *names) {
+  size_t n;
+  int i;
+  for (; *names; names += n) {
+    names += strspn(names, " ");
+    n = strcspn(names, " ");
+    for (i = 0; i < STD_LIBS; i++)
+      if (strlen(std_libs[i].name) == n && memcmp(std_libs[i].name, names, n) == 0) break;
+    if (n > 0 && i == STD_LIBS) luaL_error(L, "bide: no standard library is named '%s'", names);
+  }
+}
+
+static void open_libs(lua_State *L, const bide_options *o) {
+  int i;
+  if (o->libs) check_libs(L, o->libs);
+  for (i = 0; i < STD_LIBS; i++) {
+    if (o->libs && !std_libs[i].always && !is_named(o->libs, std_libs[i].name)) continue;
+    luaL_requiref(L, std_libs[i].name, std_libs[i].open, 1);
+    lua_pop(L, 1);
+  }
 }
 
 /* Lua takes time quadratic in the depth to unwind pcalls: enough for honest recursion. */
@@ -129,7 +166,7 @@ static int open_host(lua_State *L) {
   h->policy = lua_touserdata(L, 2);
   luaL_requiref(L, "bide.core", luaopen_bide_core, 0);
   bide__preload_tls(L);
-  if (!o->no_libs) bide__preload(L);
+  bide__preload(L);
   bide__replace_stock(L);
   if (bide__post_open(h) != 0) return luaL_error(L, "cannot make the host's wake-up handle");
   set_limits(L, h, o);
@@ -154,6 +191,7 @@ static bide_host *make(bide_options *o, struct bide_policy *policy) {
     lua_gc(L, LUA_GCRESTART);
     return h;
   }
+  if (o->report) o->report(o->report_ud, lua_tostring(L, -1)); /* always a string here */
   h = bide__host_of(L);
   post = h ? h->post : NULL;
   close_state(L);

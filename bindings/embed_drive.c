@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* embed_drive.c: tasks beside a caller's own loop: spawning them, driving them, being told of their
- * end. Tasks that C spawns belong to the host's base run, which lasts until the host is freed. */
+/* embed_drive.c: tasks beside a caller's own loop: spawning, driving and cancelling them, their
+ * results, being told of their end. Tasks that C spawns belong to the host's base run, which lasts
+ * until the host is freed. */
 #include "core/run.h"
 #include "core/sched.h"
 #include "core/failure.h"
@@ -65,8 +66,23 @@ int bide_run(bide_host *h, uv_run_mode mode) {
   return end(h);
 }
 
+/* On a caller's loop, what has become ready outside of a callback must keep the loop going. */
+static void prime(bide_host *h) {
+  if (!h->in_loop && !h->closed) bide__sched_prime(h);
+}
+
 void bide_cancel(bide_host *h) {
   bide__run_interrupt(h);
+  prime(h);
+}
+
+int bide_cancel_task(bide_host *h, int idx) {
+  bide_task *t = bide__totask(h->main, h, idx);
+  int cancelled;
+  if (!t) return UV_EINVAL;
+  cancelled = bide__task_cancel(t);
+  prime(h);
+  return cancelled;
 }
 
 /* ---- inside another loop ---- */
@@ -98,7 +114,23 @@ int bide_step(bide_host *h, double seconds) {
   return end(h);
 }
 
-/* ---- being told of the end ---- */
+/* ---- the end of a task ---- */
+
+static int push_result(lua_State *L) {
+  return bide__push_results(L, bide__host_of(L), 1);
+}
+
+int bide_result(bide_host *h, int idx) {
+  lua_State *L = h->main;
+  const bide_fut *f = bide__tofuture(L, h, idx);
+  int top = lua_gettop(L);
+  if (!f) return UV_EINVAL;
+  if (f->state == BIDE_PENDING) return UV_EAGAIN;
+  idx = lua_absindex(L, idx);
+  lua_pushcfunction(L, push_result);
+  lua_pushvalue(L, idx);
+  return lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK ? lua_gettop(L) - top : BIDE_ERROR;
+}
 
 typedef struct done_link {
   bide_link link;

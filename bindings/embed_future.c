@@ -4,6 +4,7 @@
  * its host has gone: until then it is in the host's ring of futures. */
 #include "core/error.h"
 #include "core/limit.h"
+#include "core/sched.h"
 #include "embed.h"
 
 #include <stdlib.h>
@@ -190,13 +191,23 @@ int bide_await(lua_State *L, bide_future *f) {
   return bide__suspend_foreign(L, h, &f->wait, &ops, k_await);
 }
 
+int bide_raise(lua_State *L, const char *code, const char *op, const char *message) {
+  bide_host *h = bide__host_of(L);
+  if (!code) code = "UNKNOWN";
+  if (!h) return luaL_error(L, "%s", message ? message : code);
+  return bide__error(L, h, code, op, "%s", message ? message : code);
+}
+
 /* ---- the filling end ---- */
 
 static void fill(bide_future *f, int state) {
   f->state = (unsigned char)state;
   if (f->host) bide__post_let_go(f->host);
   f->filler = 0;
-  if (f->host && f->wait.task && !f->wait.set) bide__wake(&f->wait, 0);
+  if (f->host && f->wait.task && !f->wait.set) {
+    bide__wake(&f->wait, 0);
+    if (!f->host->in_loop) bide__sched_prime(f->host); /* a caller's loop may think it is over */
+  }
   release(f);
 }
 
@@ -260,73 +271,71 @@ void bide_future_drop(bide_future *f) {
 
 /* ---- blocking work ---- */
 
-typedef struct job {
+typedef struct work {
   uv_work_t req;
   bide_host *host;
   bide_future *future;
-  void (*work)(void *arg);
-  bide_push_fn done;
+  bide_job job;
   void *arg;
-  void (*drop)(void *arg);
-} job;
+} work;
 
-static void run_job(uv_work_t *req) {
-  job *j = req->data;
-  j->work(j->arg);
+static void run_work(uv_work_t *req) {
+  work *w = req->data;
+  w->job.work(w->arg);
 }
 
-static int push_job(lua_State *L, void *arg) {
-  job *j = arg;
-  return j->done ? j->done(L, j->arg) : 0;
+static int push_work(lua_State *L, void *arg) {
+  work *w = arg;
+  return w->job.done ? w->job.done(L, w->arg) : 0;
 }
 
-static void free_job(void *arg) {
-  job *j = arg;
-  if (j->drop) j->drop(j->arg);
-  free(j);
+static void free_work(void *arg) {
+  work *w = arg;
+  if (w->job.drop) w->job.drop(w->arg);
+  free(w);
 }
 
 static void on_worked(uv_work_t *req, int status) {
-  job *j = req->data;
+  work *w = req->data;
   (void)status;
-  j->host->closing_handles--;
-  j->future->always = 1;
-  bide_resolve(j->future, push_job, j, free_job);
+  w->host->closing_handles--;
+  w->future->always = 1;
+  bide_resolve(w->future, push_work, w, free_work);
 }
 
-static void cancel_job(bide_future *f, void *arg) {
+static void cancel_work(bide_future *f, void *arg) {
+  work *w = arg;
   (void)f;
-  uv_cancel((uv_req_t *)&((job *)arg)->req);
+  if (uv_cancel((uv_req_t *)&w->req) != 0 && w->job.cancel) w->job.cancel(w->arg);
 }
 
 /* Teardown waits for what is counted in closing_handles. */
-static int queue(bide_host *h, job *j) {
+static int queue(bide_host *h, work *w) {
   int rc;
-  j->future = make(h);
-  if (!j->future) return UV_ENOMEM;
-  j->req.data = j;
-  rc = uv_queue_work(h->loop, &j->req, run_job, on_worked);
+  w->future = make(h);
+  if (!w->future) return UV_ENOMEM;
+  w->req.data = w;
+  rc = uv_queue_work(h->loop, &w->req, run_work, on_worked);
   if (rc != 0) {
-    bide_future_drop(j->future);
-    bide_future_forget(j->future);
+    bide_future_drop(w->future);
+    bide_future_forget(w->future);
     return rc;
   }
   h->closing_handles++;
-  bide_future_on_cancel(j->future, cancel_job, j);
+  bide_future_on_cancel(w->future, cancel_work, w);
   return 0;
 }
 
-int bide_work(lua_State *L, void (*work)(void *arg), bide_push_fn done, void *arg,
-              void (*drop)(void *arg)) {
+int bide_work(lua_State *L, const bide_job *job, void *arg) {
   bide_host *h = bide__host_of(L);
-  job *j = can_wait(L, h) ? calloc(1, sizeof *j) : NULL;
+  work *w = can_wait(L, h) ? calloc(1, sizeof *w) : NULL;
   int rc = UV_ENOMEM;
-  if (j) {
-    *j = (job){.host = h, .work = work, .done = done, .arg = arg, .drop = drop};
-    if ((rc = queue(h, j)) == 0) return bide_await(L, j->future);
-    free(j);
+  if (w) {
+    *w = (work){.host = h, .job = *job, .arg = arg};
+    if ((rc = queue(h, w)) == 0) return bide_await(L, w->future);
+    free(w);
   }
-  if (drop) drop(arg);
+  if (job->drop) job->drop(arg);
   if (!h) return luaL_error(L, "bide is not loaded in this Lua state");
   (void)bide__checkpoint(L, h, "work");
   return bide__raise_status(L, h, rc, "work");

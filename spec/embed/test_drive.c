@@ -135,6 +135,48 @@ static void shares_a_callers_loop(void) {
   CHECK(uv_loop_close(&loop) == 0);
 }
 
+static bide_future *made;
+
+static int l_wait(lua_State *L) {
+  made = bide_future_new(L);
+  return bide_await(L, made);
+}
+
+/* Between two calls of uv_run, with nothing else on the loop: it must know that there is work. */
+static void wakes_a_callers_loop_from_outside(void) {
+  held h;
+  uv_loop_t loop;
+  int done = 0;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  CHECK(uv_loop_init(&loop) == 0);
+  o.loop = &loop;
+  host = begin_host(&o, &h);
+  lua_register(bide_lua(host), "wait", l_wait);
+  CHECK(spawn_script(host, "wait() require 'bide'.sleep(0.001)") == 0);
+  CHECK(bide_on_done(host, 1, on_done, &done) == 0);
+  uv_run(&loop, UV_RUN_NOWAIT);
+  uv_run(&loop, UV_RUN_NOWAIT);
+  bide_resolve_nothing(made);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  CHECK(done == 1);
+  CHECK(spawn_script(host, "require 'bide'.future():await()") == 0);
+  CHECK(bide_on_done(host, 1, on_done, &done) == 0);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  CHECK(bide_cancel_task(host, 1) == 1);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  CHECK(done == 2);
+  done = 0;
+  CHECK(spawn_script(host, "require 'bide'.future():await()") == 0);
+  CHECK(bide_on_done(host, 1, on_done, &done) == 0);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  bide_cancel(host);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  CHECK(done == 2);
+  end_host(host, &h);
+  CHECK(uv_loop_close(&loop) == 0);
+}
+
 /* Steps a host by poll(2) alone; returns how often it woke. */
 static int poll_to_the_end(bide_host *host) {
   struct pollfd p = {bide_fd(host), POLLIN, 0};
@@ -227,6 +269,7 @@ int main(int argc, char **argv) {
       {"tells_a_task_of_its_end_once", tells_a_task_of_its_end_once},
       {"cancels_from_a_callback", cancels_from_a_callback},
       {"shares_a_callers_loop", shares_a_callers_loop},
+      {"wakes_a_callers_loop_from_outside", wakes_a_callers_loop_from_outside},
       {"steps_in_a_foreign_loop", steps_in_a_foreign_loop},
       {"sees_sockets_in_a_foreign_loop", sees_sockets_in_a_foreign_loop},
       {"gives_a_frame_its_time", gives_a_frame_its_time},

@@ -249,12 +249,14 @@ static void drop_sum(void *arg) {
   free(arg);
 }
 
+static const bide_job sum_job = {add_up, push_sum, NULL, drop_sum};
+
 static int l_sum(lua_State *L) {
   sum *s = calloc(1, sizeof *s);
   s->from = 1;
   s->to = (int)lua_tointeger(L, 1);
   s->fails = lua_toboolean(L, 2);
-  return bide_work(L, add_up, push_sum, s, drop_sum);
+  return bide_work(L, &sum_job, s);
 }
 
 static void work_on_the_pool(void) {
@@ -277,6 +279,66 @@ static void work_on_the_pool(void) {
   CHECK(bide_run(host, UV_RUN_NOWAIT) > 0);
   end_host(host, &h); /* waits for what has begun */
   CHECK(dropped == 44);
+}
+
+/* Work that ends early when it is told to, as a query of a database can. */
+typedef struct patient {
+  uv_sem_t begun, stop;
+  int stopped;
+} patient;
+
+static void wait_for_stop(void *arg) {
+  patient *p = arg;
+  uv_sem_post(&p->begun);
+  uv_sem_wait(&p->stop);
+}
+
+static void stop_waiting(void *arg) {
+  patient *p = arg;
+  p->stopped++;
+  uv_sem_post(&p->stop);
+}
+
+static void drop_patient(void *arg) {
+  (void)arg;
+  dropped++;
+}
+
+static patient waiting;
+
+static int l_patient(lua_State *L) {
+  static const bide_job job = {wait_for_stop, NULL, stop_waiting, drop_patient};
+  return bide_work(L, &job, &waiting);
+}
+
+static void begin_waiting(bide_host *host) {
+  uv_sem_init(&waiting.begun, 0);
+  uv_sem_init(&waiting.stop, 0);
+  waiting.stopped = dropped = 0;
+  CHECK(spawn_script(host, "patient()") == 0);
+  CHECK(bide_run(host, UV_RUN_NOWAIT) == 1);
+  uv_sem_wait(&waiting.begun);
+}
+
+static void end_waiting(void) {
+  CHECK(waiting.stopped == 1 && dropped == 1);
+  uv_sem_destroy(&waiting.begun);
+  uv_sem_destroy(&waiting.stop);
+}
+
+/* The task is free at once; the host waits for the work, which its hook ends. */
+static void work_is_told_to_end_early(void) {
+  held h;
+  bide_host *host = begin(&h);
+  lua_register(bide_lua(host), "patient", l_patient);
+  begin_waiting(host);
+  CHECK(bide_cancel_task(host, 1) == 1);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+  while (!dropped) uv_run(bide_loop(host), UV_RUN_ONCE);
+  end_waiting();
+  begin_waiting(host);
+  end_host(host, &h);
+  end_waiting();
 }
 
 /* ---- posting ---- */
@@ -348,6 +410,7 @@ int main(int argc, char **argv) {
       {"host_freed_while_awaited", host_freed_while_awaited},
       {"host_freed_before_the_await", host_freed_before_the_await},
       {"work_on_the_pool", work_on_the_pool},
+      {"work_is_told_to_end_early", work_is_told_to_end_early},
       {"post_from_a_thread", post_from_a_thread},
       {"post_to_a_host_being_freed", post_to_a_host_being_freed},
       {NULL, NULL},

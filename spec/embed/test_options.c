@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* test_options.c: what bide_new does with its options, and what C reads of tasks and errors. */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+static char told[200];
+
+static void on_report(void *ud, const char *message) {
+  CHECK(ud == told);
+  snprintf(told, sizeof told, "%s", message);
+}
+
+static void version_of_header_and_library(void) {
+  char text[40];
+  snprintf(text, sizeof text, "%d.%d.%d", BIDE_VERSION_MAJOR, BIDE_VERSION_MINOR,
+           BIDE_VERSION_PATCH);
+  CHECK_STR(bide_version(), BIDE_VERSION);
+  CHECK_STR(text, BIDE_VERSION);
+}
+
+/* ---- libraries ---- */
+
+static const char *libs_of(const char *libs) {
+  static char names[200];
+  bide_options o = BIDE_OPTIONS;
+  held h;
+  bide_host *host;
+  o.libs = libs;
+  host = begin_host(&o, &h);
+  CHECK(run_script(host, "local names = ''\n"
+                         "for _, name in pairs{'coroutine', 'package', 'table', 'io', 'os',\n"
+                         "    'string', 'math', 'utf8', 'debug'} do\n"
+                         "  if _G[name] then names = names .. name .. ' ' end\n"
+                         "end\n"
+                         "local bide = require 'bide' bide.sleep(0)\n"
+                         "return names") == 0);
+  snprintf(names, sizeof names, "%s", result(host));
+  end_host(host, &h);
+  return names;
+}
+
+static void opens_the_libraries_it_is_told(void) {
+  CHECK_STR(libs_of(NULL), "coroutine package table io os string math utf8 debug ");
+  CHECK_STR(libs_of(""), "coroutine package ");
+  CHECK_STR(libs_of(" utf8  table"), "coroutine package table utf8 ");
+}
+
+/* Bide's own modules run on those that the header names. */
+static void bides_modules_need_few_libraries(void) {
+  bide_options o = BIDE_OPTIONS;
+  held h;
+  bide_host *host;
+  o.libs = "string table math os";
+  host = begin_host(&o, &h);
+  CHECK(run_script(host,
+                   "local bide = require 'bide' assert(io == nil and debug == nil)\n"
+                   "local s = bide.http.serve({port = 0}, function(req) return req.body end)\n"
+                   "local _, port = s:address()\n"
+                   "local res = bide.http.post('http://127.0.0.1:' .. port, {body = 'echo'})\n"
+                   "s:close() require 'bide.socket'.tcp():close() return res.body") == 0);
+  CHECK_STR(result(host), "echo");
+  end_host(host, &h);
+}
+
+static void refuses_a_library_that_is_none(void) {
+  bide_options o = BIDE_OPTIONS;
+  o.libs = "string strong";
+  o.report = on_report;
+  o.report_ud = told;
+  told[0] = '\0';
+  CHECK(bide_new(&o) == NULL);
+  CHECK_STR(told, "bide: no standard library is named 'strong'");
+  o.report = NULL;
+  CHECK(bide_new(&o) == NULL);
+}
+
+/* A caller that was built with an older header knows of fewer options. */
+static void takes_options_of_an_older_header(void) {
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.size = offsetof(bide_options, libs);
+  o.libs = "not looked at";
+  host = bide_new(&o);
+  CHECK(host != NULL);
+  bide_free(host);
+}
+
+static void frees_nothing(void) {
+  bide_free(NULL);
+}
+
+/* ---- results and errors ---- */
+
+static void reads_results_of_tasks(void) {
+  held h;
+  bide_host *host = begin_host(NULL, &h);
+  lua_State *L = bide_lua(host);
+  CHECK(spawn_script(host, "require 'bide'.sleep(0) return 1, nil, 'three'") == 0);
+  CHECK(bide_result(host, -1) == UV_EAGAIN);
+  CHECK(lua_gettop(L) == 1);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+  CHECK(bide_result(host, 1) == 3);
+  CHECK(lua_gettop(L) == 4 && lua_tointeger(L, 2) == 1 && lua_isnil(L, 3));
+  CHECK_STR(lua_tostring(L, 4), "three");
+  CHECK(bide_result(host, 1) == 3); /* once more */
+  lua_settop(L, 0);
+  lua_pushinteger(L, 5);
+  CHECK(bide_result(host, -1) == UV_EINVAL);
+  end_host(host, &h);
+}
+
+static void on_failed(bide_host *host, int ok, void *arg) {
+  CHECK(!ok);
+  CHECK(bide_result(host, 1) == BIDE_ERROR);
+  CHECK_STR(lua_tostring(bide_lua(host), -1), "wrong");
+  *(int *)arg = 1;
+}
+
+/* Who reads the error has handled it. */
+static void reads_errors_of_tasks(void) {
+  held h;
+  int seen = 0;
+  bide_host *host = begin_host(NULL, &h);
+  CHECK(spawn_script(host, "error('wrong', 0)") == 0);
+  CHECK(bide_on_done(host, 1, on_failed, &seen) == 0);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+  CHECK(seen && bide_unhandled(host) == 0 && reports == 0);
+  end_host(host, &h);
+}
+
+static void cancels_one_task(void) {
+  held h;
+  bide_host *host = begin_host(NULL, &h);
+  lua_State *L = bide_lua(host);
+  CHECK(spawn_script(host, "require 'bide'.sleep(60)") == 0);
+  CHECK(luaL_loadstring(L, "require 'bide'.sleep(0.01) return 'other'") == 0);
+  CHECK(bide_spawn(host, 0) == 0);
+  CHECK(bide_run(host, UV_RUN_NOWAIT) == 2);
+  CHECK(bide_cancel_task(host, 1) == 1);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+  CHECK(bide_cancel_task(host, 1) == 0);
+  CHECK(bide_result(host, 2) == 1);
+  CHECK_STR(lua_tostring(L, -1), "other");
+  CHECK(bide_result(host, 1) == BIDE_ERROR);
+  lua_getfield(L, -1, "code");
+  CHECK_STR(lua_tostring(L, -1), "ECANCELED");
+  CHECK(bide_cancel_task(host, -1) == UV_EINVAL);
+  end_host(host, &h);
+}
+
+static int l_raise(lua_State *L) {
+  return bide_raise(L, luaL_checkstring(L, 1), luaL_optstring(L, 2, NULL),
+                    luaL_optstring(L, 3, NULL));
+}
+
+static void raises_errors_with_a_code(void) {
+  held h;
+  bide_host *host = begin_host(NULL, &h);
+  lua_register(bide_lua(host), "raise", l_raise);
+  CHECK(run_script(host, "local bide = require 'bide'\n"
+                         "local ok, err = pcall(raise, 'EIO', 'read', 'short read')\n"
+                         "assert(getmetatable(err) == getmetatable(select(2, pcall(\n"
+                         "  bide.timeout, 0, bide.sleep, 1))))\n"
+                         "local ok, bare = pcall(raise, 'EIO')\n"
+                         "return tostring(err) .. ', ' .. tostring(bare)") == 0);
+  CHECK_STR(result(host), "read short read (EIO), EIO (EIO)");
+  end_host(host, &h);
+}
+
+int main(int argc, char **argv) {
+  static const test tests[] = {
+      {"version_of_header_and_library", version_of_header_and_library},
+      {"opens_the_libraries_it_is_told", opens_the_libraries_it_is_told},
+      {"bides_modules_need_few_libraries", bides_modules_need_few_libraries},
+      {"refuses_a_library_that_is_none", refuses_a_library_that_is_none},
+      {"takes_options_of_an_older_header", takes_options_of_an_older_header},
+      {"frees_nothing", frees_nothing},
+      {"reads_results_of_tasks", reads_results_of_tasks},
+      {"reads_errors_of_tasks", reads_errors_of_tasks},
+      {"cancels_one_task", cancels_one_task},
+      {"raises_errors_with_a_code", raises_errors_with_a_code},
+      {NULL, NULL},
+  };
+  return run_tests(argc, argv, tests);
+}
