@@ -61,13 +61,27 @@ static int run_host(arguments *args) {
   return status;
 }
 
+static void on_broken_pipe(int number) {
+  (void)number;
+}
+
+/* A write to a pipe that nobody reads is to fail with EPIPE. SIGPIPE is caught, for what is ignored
+ * would also be ignored by the programs that a script starts; caught, it is the default to them. */
+static void survive_broken_pipes(void) {
+  struct sigaction action = {.sa_handler = on_broken_pipe, .sa_flags = SA_RESTART};
+  struct sigaction before;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGPIPE, NULL, &before);
+  if (before.sa_handler != SIG_IGN) sigaction(SIGPIPE, &action, NULL);
+}
+
 int main(int argc, char **argv) {
   arguments args;
   int status = arguments_init(&args, argc, argv);
   if (status == 0 && args.help) {
     fputs(arguments_usage, stdout);
   } else if (status == 0) {
-    signal(SIGPIPE, SIG_IGN);
+    survive_broken_pipes();
     if (args.version) print_version();
     if (args.nsteps > 0) status = run_host(&args);
   }

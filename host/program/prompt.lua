@@ -41,12 +41,16 @@ end
 local function show(ok, ...)
   if not ok then
     local details = bide.details((...))
-    report((...), details and details.traceback)
+    local traceback = details and details.traceback
+    -- Where the prompt spawned it tells nothing.
+    report((...), traceback and traceback:gsub("\nspawned at bide/prompt%.lua:%d+$", ""))
   elseif select("#", ...) > 0 then
     local shown, message = pcall(print, ...)
     if not shown then report("error calling 'print' (" .. tostring(message) .. ")") end
   end
 end
+
+if _G.bide == nil then _G.bide = bide end
 
 bide.daemon(function()
   while true do

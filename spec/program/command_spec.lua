@@ -199,6 +199,15 @@ describe("the main chunk", function()
     local line = ("%s -e %s | true"):format(process.quote(process.program), process.quote(code))
     assert.matches("alive", process.run({ "sh", "-c", line }).err, 1, true)
   end)
+
+  it("leaves a closed pipe its usual meaning in the programs that it starts", function()
+    local result = bide("-e", [[
+      local pipe = io.popen("sh -c 'kill -PIPE $$; echo survived'")
+      print(pipe:read "a", pipe:close())
+      print(os.execute("sh -c 'kill -PIPE $$; echo survived'"))
+    ]])
+    assert.equal("\tnil\texit\t141\nnil\texit\t141\n", result.out)
+  end)
 end)
 
 describe("Ctrl-C", function()

@@ -60,6 +60,19 @@ describe("the prompt", function()
     assert.equal(0, result.status)
   end)
 
+  it("has the module at hand, and does not overwrite a global of that name", function()
+    assert.equal("slept\n\n", type_in("bide.sleep(0)", "'slept'").out)
+    local code = "_PROMPT, bide = '', 'mine'"
+    local words = { process.program, "-e", code, "-i" }
+    assert.equal("mine\n\n", process.run(words, { stdin = "bide\n" }).out)
+  end)
+
+  it("does not tell that it was the prompt that spawned the chunk", function()
+    local err = type_in("error 'told'").err
+    assert.matches("stdin:1: in main chunk", err, 1, true)
+    assert.is_nil(err:find("spawned at", 1, true))
+  end)
+
   it("comes after the script under -i", function()
     local dir = process.temporary_directory()
     local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
@@ -67,5 +80,35 @@ describe("the prompt", function()
     local command = { process.program, "-i", dir .. "/first.lua", "given" }
     local result = process.run(command, { stdin = "x\n" })
     assert.equal("given\n\n", result.out)
+  end)
+end)
+
+-- `script` gives it a terminal, whose echo is part of what it prints.
+describe("bide alone on a terminal", function()
+  local function at_terminal(typed)
+    local words = { "script", "-qec", process.program, "/dev/null" }
+    local result = process.run(words, { stdin = typed, seconds = 30 })
+    return result.out:gsub("\r", ""), result.status
+  end
+
+  it("tells its version and prompts until the end of input", function()
+    local out, status = at_terminal "1 + 1\nfor i = 7, 8 do\nprint(i)\nend\n\4"
+    assert.equal(0, status)
+    assert.matches("\nbide %d+%.%d+%.%d+ %(Lua 5%.4[^\n]*\n> 2\n> >> >> 7\n8\n> \n$", out)
+  end)
+
+  it("cancels the chunk that runs at Ctrl-C", function()
+    local dir = process.temporary_directory()
+    local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
+    -- Ctrl-C is typed when the chunk has begun.
+    process.write_file(dir .. "/type", [[
+      echo "print('be' .. 'gun') bide.sleep(60)"
+      until grep -q begun "$1"; do sleep 0.01; done
+      printf "\\003'on'\\n\\004"
+    ]])
+    local line = "sh $0/type $0/out | script -qefc $1 $0/out"
+    local result = process.run({ "sh", "-c", line, dir, process.program }, { seconds = 30 })
+    assert.equal(0, result.status)
+    assert.matches("> on\r\n> \r\n$", result.out)
   end)
 end)
