@@ -9,7 +9,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BATCH 256
+/* Few enough that what they touch stays in the cache until their tasks have run. */
+#define BATCH 64
 
 static void on_set(uv_poll_t *handle, int status, int events) {
   bide_net *net = handle->data;
