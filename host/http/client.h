@@ -8,8 +8,8 @@
  * bytes are the exchange's own, but for a long body, which is anchored by a reference in the
  * registry.
  *
- * pool.c owns pools, origins and who waits for what; cconn.c the connection; exchange.c the
- * exchange. */
+ * pool.c owns pools and who waits for what, origins.c the origins; cconn.c the connection;
+ * exchange.c the exchange. */
 #ifndef BIDE_HTTP_CLIENT_H
 #define BIDE_HTTP_CLIENT_H
 
@@ -27,6 +27,8 @@
 #define BIDE_HX_DRAIN      65536 /* unread rest of a body that is read away to keep a connection */
 #define BIDE_HX_DRAIN_TIME 5.0   /* seconds that this may take */
 #define BIDE_HX_INFORM     16    /* informational responses before the final one */
+#define BIDE_HPOOL_FEW     16    /* origins without a table on the heap; a power of two */
+#define BIDE_HPOOL_TURN    32    /* requests of one connection while others wait for its place */
 
 typedef struct bide_horigin bide_horigin;
 typedef struct bide_hconn bide_hconn;
@@ -54,7 +56,11 @@ struct bide_hpool {
   bide_hpool *next, *prev; /* in http->pools */
   bide_http *http;
   bide_hpool_limits limits;
-  bide_horigin *origins;       /* list, the last used first */
+  bide_horigin **buckets; /* owned when it is not `few`; chains through `next` */
+  bide_horigin *few[BIDE_HPOOL_FEW];
+  uint32_t nbuckets, norigins; /* the first is a power of two */
+  uint64_t seed;
+  bide_horigin *first, *last;  /* origins with a line, the next one's turn first */
   bide_hconn *oldest, *newest; /* idle connections by time of falling idle */
   uint32_t nopen;              /* connections and connects under way */
   uint32_t nwaiting;           /* exchanges in all waiting lines */
@@ -62,15 +68,18 @@ struct bide_hpool {
   uint32_t scarce;             /* descriptors ran out at that many connections, or 0 */
   uint64_t scarce_until;       /* … and that is believed until then */
   bool closed;
+  bool serving; /* lines are being served further down the stack */
 };
 
 struct bide_horigin {
-  bide_horigin *next, *prev;
+  bide_horigin *next;            /* in its bucket */
+  bide_horigin *later, *earlier; /* in the pool's list of those with a line */
   bide_hpool *pool;
   bide_hconn *idle;      /* list, the last used first */
   bide_hx *first, *last; /* the waiting line */
   uint32_t nopen;
   uint32_t users; /* exchanges under way: they hold the origin */
+  uint32_t hash;
   uint16_t port;
   const bide_tls_module *tls; /* of `context` */
   bide_tls_context *context;  /* a reference; NULL: plain */
@@ -89,6 +98,12 @@ bide_horigin *bide__hpool_origin(bide_hpool *p, bide_slice key, bide_slice host,
                                  bide_tls_context *context);
 /* Frees it if nobody needs it any more. */
 void bide__horigin_check(bide_horigin *o);
+void bide__origins_init(bide_hpool *p);
+/* There are none any more. */
+void bide__origins_fini(bide_hpool *p);
+/* Puts it at the end of those that have a line; takes it off. */
+void bide__origins_queue(bide_horigin *o);
+void bide__origins_unqueue(bide_horigin *o);
 /* Gets hx a connection: gives an idle one, begins to connect or puts it into the line. */
 void bide__hpool_get(bide_hx *hx);
 /* Its connect found no descriptor: it waits, if there are others to wait for, at the head of the

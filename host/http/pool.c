@@ -2,8 +2,9 @@
 /* pool.c: pools of connections (contract in client.h).
  *
  * Idle connections are taken last in, first out, so that those not needed fall out by age. Whoever
- * finds none, and may not open another, waits in the line of its origin. When the pool as a whole
- * is full (or descriptors have run out), a connection idle at another origin makes room. */
+ * finds none, and may not open another, waits in the line of its origin; the origins with a line
+ * take turns. When the pool as a whole is full (or descriptors have run out), a connection idle at
+ * another origin makes room; one that is always busy does after BIDE_HPOOL_TURN requests. */
 #include "client.h"
 
 #include <assert.h>
@@ -15,6 +16,7 @@ bide_hpool *bide__hpool_new(bide_http *http, const bide_hpool_limits *limits) {
   p->http = http;
   p->limits = *limits;
   p->refs = 1;
+  bide__origins_init(p);
   p->next = http->pools;
   if (p->next) p->next->prev = p;
   http->pools = p;
@@ -23,7 +25,8 @@ bide_hpool *bide__hpool_new(bide_http *http, const bide_hpool_limits *limits) {
 
 void bide__hpool_unref(bide_hpool *p) {
   if (--p->refs > 0) return;
-  assert(!p->origins);
+  assert(p->norigins == 0);
+  bide__origins_fini(p);
   if (p->prev) p->prev->next = p->next;
   else p->http->pools = p->next;
   if (p->next) p->next->prev = p->prev;
@@ -35,64 +38,6 @@ void bide__hpool_close(bide_hpool *p) {
   p->refs++;
   while (p->oldest) bide__hconn_close(p->oldest);
   bide__hpool_unref(p);
-}
-
-/* ---- origins ---- */
-
-static void link_origin(bide_hpool *p, bide_horigin *o) {
-  o->prev = NULL;
-  o->next = p->origins;
-  if (o->next) o->next->prev = o;
-  p->origins = o;
-}
-
-static void unlink_origin(bide_horigin *o) {
-  if (o->prev) o->prev->next = o->next;
-  else o->pool->origins = o->next;
-  if (o->next) o->next->prev = o->prev;
-}
-
-static size_t origin_size(const bide_horigin *o) {
-  return sizeof *o + o->host_n + 1 + o->key_n;
-}
-
-/* An origin without connections and waiters is not kept: a crawl visits many. */
-void bide__horigin_check(bide_horigin *o) {
-  if (o->nopen || o->users || o->idle) return;
-  unlink_origin(o);
-  if (o->context) o->tls->context_unref(o->context);
-  bide__free(o->pool->http->host, o, origin_size(o));
-}
-
-bide_horigin *bide__hpool_origin(bide_hpool *p, bide_slice key, bide_slice host, uint16_t port,
-                                 bide_tls_context *context) {
-  bide_horigin *o;
-  for (o = p->origins; o; o = o->next)
-    if (o->key_n == key.n && o->context == context &&
-        memcmp(o->host + o->host_n + 1, key.p, key.n) == 0)
-      break;
-  if (o) {
-    if (o->prev) {
-      unlink_origin(o);
-      link_origin(p, o);
-    }
-    return o;
-  }
-  o = bide__alloc(p->http->host, sizeof *o + host.n + 1 + key.n);
-  if (!o) return NULL;
-  memset(o, 0, sizeof *o);
-  o->pool = p;
-  o->port = port;
-  o->tls = bide__tls_module(p->http->host);
-  o->context = context;
-  if (context) o->tls->context_ref(context);
-  o->host_n = (uint32_t)host.n;
-  o->key_n = (uint32_t)key.n;
-  memcpy(o->host, host.p, host.n);
-  o->host[host.n] = '\0';
-  memcpy(o->host + host.n + 1, key.p, key.n);
-  link_origin(p, o);
-  return o;
 }
 
 /* ---- the lists of idle connections ---- */
@@ -201,8 +146,10 @@ static void wait_in_line(bide_hx *hx, bool front) {
   hx->phase = BIDE_HP_POOL;
   hx->in_line = true;
   hx->next = hx->prev = NULL;
-  if (!o->first) o->first = o->last = hx;
-  else if (front) {
+  if (!o->first) {
+    o->first = o->last = hx;
+    bide__origins_queue(o);
+  } else if (front) {
     hx->next = o->first;
     o->first->prev = hx;
     o->first = hx;
@@ -227,6 +174,7 @@ void bide__hpool_unwait(bide_hx *hx) {
   if (hx->next) hx->next->prev = hx->prev;
   else o->last = hx->prev;
   hx->next = hx->prev = NULL;
+  if (!o->first) bide__origins_unqueue(o);
   o->pool->nwaiting--;
   bide__lazy_stop(hx->http->host, &hx->limit);
 }
@@ -286,36 +234,64 @@ void bide__hpool_get(bide_hx *hx) {
   else wait_in_line(hx, hx->retried);
 }
 
-/* The first in line gets a connection of its own if that is allowed now. */
-static bool serve_line(bide_horigin *o) {
-  bide_hx *hx = o->first;
-  if (!hx || o->nopen >= o->pool->limits.per_origin || !make_room(o->pool)) return false;
+/* The first of an origin that may open one more gets a connection of its own; that origin then goes
+ * to the end. */
+static bool serve_one(bide_hpool *p) {
+  bide_horigin *o;
+  bide_hx *hx;
+  if (!p->first || (p->nopen >= cap(p) && !p->oldest)) return false;
+  for (o = p->first; o && o->nopen >= p->limits.per_origin;) o = o->later;
+  if (!o || !make_room(p)) return false;
+  hx = o->first;
   bide__hpool_unwait(hx);
+  if (o->first) {
+    bide__origins_unqueue(o);
+    bide__origins_queue(o);
+  }
   connect_new(hx);
   return true;
+}
+
+/* What fails at once comes back in here: it is served by the loop that runs already, so that a long
+ * line does not eat the stack. */
+static void serve_lines(bide_hpool *p) {
+  if (p->serving) return;
+  p->serving = true;
+  while (serve_one(p)) {}
+  p->serving = false;
 }
 
 void bide__hpool_gone(bide_horigin *o) {
   bide_hpool *p = o->pool;
   o->nopen--;
   p->nopen--;
-  if (p->nwaiting && !serve_line(o)) {
-    bide_horigin *other;
-    for (other = p->origins; other; other = other->next)
-      if (other != o && serve_line(other)) break;
-  }
+  o->users++; /* it must outlast those that fail here */
+  serve_lines(p);
+  o->users--;
   bide__horigin_check(o);
   bide__hpool_unref(p);
 }
 
+/* Somebody waits at an origin that may have more connections, and the pool has no room. */
+static bool is_wanted_elsewhere(bide_hpool *p, const bide_horigin *here) {
+  const bide_horigin *o = p->first;
+  if (p->nopen < cap(p)) return false;
+  while (o && (o == here || o->nopen >= p->limits.per_origin)) o = o->later;
+  return o != NULL;
+}
+
 void bide__hpool_release(bide_hconn *hc) {
   bide_horigin *o = hc->origin;
+  bide_hpool *p = o->pool;
   bide_hx *hx = o->first;
-  if (hx) {
+  bool turn = !hx || hc->served % BIDE_HPOOL_TURN == 0;
+  if (p->nwaiting && turn && is_wanted_elsewhere(p, o)) {
+    bide__hconn_close(hc);
+  } else if (hx) {
     bide__hpool_unwait(hx);
     bide__hconn_send(hc, hx);
-  } else if (o->pool->closed || (o->pool->nwaiting && o->pool->nopen >= cap(o->pool))) {
-    bide__hconn_close(hc); /* somebody waits at another origin */
+  } else if (p->closed) {
+    bide__hconn_close(hc);
   } else {
     put(hc);
     bide__hconn_rest(hc);

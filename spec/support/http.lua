@@ -48,6 +48,17 @@ function M.serve(handler, opts)
   return ("http://127.0.0.1:%d"):format(port), server
 end
 
+--- A server that tells what it was asked: method and target, the headers, an empty line, the body.
+function M.mirror(opts)
+  return M.serve(function(req)
+    local lines = { req.method .. " " .. req.target }
+    for name, value in pairs(req.headers) do lines[#lines + 1] = name .. ": " .. value end
+    lines[#lines + 1] = ""
+    lines[#lines + 1] = req.body
+    return table.concat(lines, "\n")
+  end, opts)
+end
+
 --- Connects to the server of a base URL.
 function M.connect(base)
   return bide.tcp.connect("127.0.0.1", tonumber(base:match(":(%d+)$")))

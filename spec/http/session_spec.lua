@@ -1,0 +1,48 @@
+-- SPDX-License-Identifier: MIT
+-- Sessions: a base, defaults, cookies.
+local bide = require "bide"
+local raw = require "spec.support.http"
+local http, mirror = bide.http, raw.mirror
+
+describe("bide.http", function()
+  describe("a session", function()
+    it("resolves against its base and adds its headers", function()
+      local base = mirror()
+      local session <close> = http.session { base = base .. "/api/", headers = { ["X-Key"] = "1",
+        Accept = "a" } }
+      local text = session:get("v1/x", { headers = { accept = "b" } }).body
+      assert.equal("GET /api/v1/x", text:match("^[^\n]*"))
+      assert.matches("\nx%-key: 1\n", text)
+      assert.matches("\naccept: b\n", text)
+      assert.is_nil(text:find("accept: a", 1, true))
+      assert.equal("PUT /y", session:request { url = "/y", method = "PUT" }.body:match("^[^\n]*"))
+    end)
+
+    it("keeps cookies by their rules", function()
+      local base = raw.serve(function(req)
+        if req.path == "/set" then
+          return 302, { { "Set-Cookie", "a=1; Path=/" }, { "Set-Cookie", "b=2; Path=/deep" },
+            { "Set-Cookie", "c=3; Max-Age=0" }, { "Set-Cookie", "d=4; Domain=example.org" },
+            { "Set-Cookie", "e=5; Secure" }, { "Location", "/deep/er" } }, ""
+        end
+        return tostring(req.headers.cookie)
+      end)
+      local session <close> = http.session { cookies = true }
+      assert.equal("b=2; a=1", session:get(base .. "/set").body)
+      assert.equal("a=1", session:get(base .. "/deeper").body)
+      assert.equal("nil", http.get(base .. "/").body)
+    end)
+
+    it("refuses what it does not know", function()
+      assert.error_matches(function() http.session { limits = 1 } end, "unknown option 'limits'")
+      assert.error_matches(function() http.session { limit = 0 } end, "'limit'")
+      assert.error_matches(function() http.session { base = "x" } end, "'base'")
+    end)
+
+    it("cannot be used once closed", function()
+      local session = http.session {}
+      session:close()
+      assert.equal("EBADF", raw.error_of(session.get, session, "http://127.0.0.1:1/").code)
+    end)
+  end)
+end)

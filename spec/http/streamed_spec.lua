@@ -1,0 +1,109 @@
+-- SPDX-License-Identifier: MIT
+-- Responses that are read as they come.
+local bide = require "bide"
+local raw = require "spec.support.http"
+local http = bide.http
+
+describe("bide.http", function()
+  describe("streams", function()
+    it("by read, nil at the end, again and again", function()
+      local base = raw.serve(function() return ("x"):rep(200000) end)
+      local res <close> = http.get(base, { stream = true })
+      assert.equal(200, res.status)
+      local n = 0
+      for piece in res:chunks() do n = n + #piece end
+      assert.equal(200000, n)
+      assert.is_nil(res:read())
+      assert.is_nil(res:read())
+    end)
+
+    it("by lines, whatever their ends, in any split", function()
+      local parts = { "one\r", "\ntw", "o\n\nthr", "ee" }
+      local base = raw.serve(function() return function() return table.remove(parts, 1) end end)
+      local res <close> = http.get(base, { stream = true })
+      local lines = {}
+      for line in res:lines() do lines[#lines + 1] = line end
+      assert.same({ "one", "two", "", "three" }, lines)
+    end)
+
+    it("by server-sent events", function()
+      local parts = { "data: a\n", "data: b\n\nevent: e\nid: 7\nretry: 5\ndata",
+        ": c\n\n: ping\n\n", "data: lost" }
+      local base = raw.serve(function() return function() return table.remove(parts, 1) end end)
+      local res <close> = http.get(base, { stream = true })
+      local events = {}
+      for event in res:events() do events[#events + 1] = event end
+      assert.same({ { event = "message", data = "a\nb" }, { event = "e", data = "c", id = "7",
+        retry = 5 } }, events)
+    end)
+
+    it("and closes what is left early", function()
+      local base, server = raw.serve(function() return function() return ("x"):rep(10000) end end)
+      do
+        local res <close> = http.get(base, { stream = true })
+        res:read()
+      end
+      assert.equal("EBADF", raw.error_of(function()
+        local res = http.get(base, { stream = true })
+        res:close()
+        res:read()
+      end).code)
+      server:close()
+    end)
+
+    it("but reads a small rest away and keeps the connection", function()
+      local base = raw.serve(function(req) return req.peer .. ("x"):rep(20000) end)
+      local session <close> = http.session {}
+      local peer
+      do
+        local res <close> = session:get(base, { stream = true })
+        peer = res:read():match("^[%d.:]+")
+      end
+      assert.equal(peer, session:get(base).body:match("^[%d.:]+"))
+    end)
+
+    it("makes a server wait that sends faster than it is read", function()
+      local sent = 0
+      local base = raw.serve(function()
+        return function()
+          sent = sent + 65536
+          if sent <= 64 * 1024 * 1024 then return ("x"):rep(65536) end
+        end
+      end)
+      local res <close> = http.get(base, { stream = true })
+      res:read()
+      local before
+      repeat
+        before = sent
+        bide.sleep(0.02)
+      until sent == before
+      assert.is_true(sent < 32 * 1024 * 1024)
+    end)
+
+    it("can be read on after a timeout", function()
+      local gate = bide.future()
+      local base = raw.serve(function()
+        local n = 0
+        return function()
+          n = n + 1
+          if n == 1 then return "a" end
+          if n == 2 then gate:await() return "b" end
+        end
+      end)
+      local res <close> = http.get(base, { stream = true })
+      assert.equal("a", res:read())
+      assert.is_true(bide.is_timeout(raw.error_of(bide.timeout, 0.02, res.read, res)))
+      gate:resolve()
+      assert.equal("b", res:read())
+    end)
+
+    it("one reader at a time", function()
+      local base = raw.serve(function() return function() bide.sleep(30) end end)
+      local res <close> = http.get(base, { stream = true })
+      local task = bide.spawn(res.read, res)
+      bide.sleep(0)
+      assert.equal("EBUSY", raw.error_of(res.read, res).code)
+      task:cancel()
+    end)
+  end)
+end)
