@@ -211,6 +211,7 @@ static int fill(bide_hx *hx, lua_State *L, const bide_url *peer, const bide_hspe
                    hx->method != BIDE_M_OTHER && hx->method != BIDE_M_CONNECT;
   memcpy(hx->timeout, spec->timeout, sizeof hx->timeout);
   hx->max_body = spec->max_body;
+  hx->bounded = spec->bounded || !spec->stream;
   hx->decompress = spec->decompress;
   hx->feeding = spec->feeding;
   hx->mode = spec->stream ? BIDE_HX_STREAM : BIDE_HX_COLLECT;

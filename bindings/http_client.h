@@ -48,6 +48,7 @@ typedef struct bide_hspec { /* options that C understands; indices into the fram
   uint64_t max_body;
   int redirects;
   bool decompress, stream;
+  bool bounded;      /* max_body was given: it holds for streams too */
   bool tls;          /* … options of TLS, read where it is needed */
   bool complex;      /* there are options that lua/bide/http.lua must rewrite first */
   int headers, body; /* stack indices, 0: none */

@@ -143,6 +143,7 @@ static void read_option(lua_State *L, int id, int arg, bide_hspec *spec, int kee
   case O_MAX_BODY:
     v = number(L, arg, "max_body");
     spec->max_body = v < 9e18 ? (uint64_t)v : UINT64_MAX;
+    spec->bounded = true;
     break;
   case O_DECOMPRESS: spec->decompress = boolean(L, arg, "decompress"); break;
   case O_STREAM: spec->stream = boolean(L, arg, "stream"); break;

@@ -140,11 +140,40 @@ static int l_read(lua_State *L) {
   return st->ended ? finish(L) : pump(L, st, take_piece, k_read);
 }
 
-/* ---- lines ---- */
+/* ---- what is kept ---- */
 
 static void keep(lua_State *L, bide_hstream *st, const char *p, size_t n) {
   if (bide__hbuf_put(st->host, &st->rest, p, n) != 0) luaL_error(L, "not enough memory");
 }
+
+/* ---- read_all ---- */
+
+static int take_all(lua_State *L, bide_hstream *st, const bide_slice *piece) {
+  uint64_t limit = st->hx->max_body;
+  if (piece) {
+    keep(L, st, piece->p, piece->n);
+    if (st->rest.n <= limit) return 0;
+    (void)l_close(L);
+    return bide__error(L, st->host, "ETOOBIG", "read", "response body larger than %I bytes",
+                       (LUAI_UACINT)limit);
+  }
+  lua_pushlstring(L, st->rest.n ? bide__hbuf_at(&st->rest) : "", st->rest.n);
+  bide__hbuf_take(&st->rest, st->rest.n);
+  return 1;
+}
+
+static int k_all(lua_State *L, bide_host *h, bide_wait *w) {
+  return resume(L, h, w, take_all, k_all);
+}
+
+/* res:read_all(): what is left as one string, at most max_body. */
+static int l_read_all(lua_State *L) {
+  bide_hstream *st = begin(L);
+  if (bide__checkpoint(L, st->host, "read")) return bide__refuse(L, st->host);
+  return st->ended ? take_all(L, st, NULL) : pump(L, st, take_all, k_all);
+}
+
+/* ---- lines ---- */
 
 /* A line that is in `rest` from byte `from` on, without its end (LF or CRLF). */
 static int push_line(lua_State *L, bide_hstream *st, size_t from) {
@@ -319,8 +348,8 @@ void bide__http_open_stream(lua_State *L, bide_httplib *lib) {
                                   {"__gc", l_gc},
                                   {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"read", l_read},   {"chunks", l_chunks},      {"lines", l_lines}, {"events", l_events},
-      {"close", l_close}, {"json", bide__http_json}, {NULL, NULL}};
+      {"read", l_read},     {"read_all", l_read_all}, {"chunks", l_chunks},      {"lines", l_lines},
+      {"events", l_events}, {"close", l_close},       {"json", bide__http_json}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_STREAM, "bide.http.stream", meta, methods, bide__response_fields,
                   l_index);
 }

@@ -193,6 +193,7 @@ struct bide_hx {
   size_t unsent; /* when the deadline was last looked at */
   uint8_t phase, method, mode;
   bool idempotent, decompress;
+  bool bounded; /* max_body holds; else for what is read whole only */
   bool feeding; /* pieces of a streamed body are still to come */
   bool sending; /* `write` is in the queue */
   bool retried; /* … on a new connection, after a stale one */

@@ -312,10 +312,11 @@ void bide__hx_head(bide_hx *hx, const bide_h1_head *head) {
     return;
   }
   if (bide__h1_has(head, BIDE_H_KEEP_ALIVE)) note_keep_alive(hx);
-  if (hx->mode == BIDE_HX_COLLECT && head->kind == BIDE_H1_LENGTH) {
+  if (hx->bounded && head->kind == BIDE_H1_LENGTH && head->length > hx->max_body) {
+    fail_body(hx, BIDE_BODY_ETOOBIG);
+  } else if (hx->mode == BIDE_HX_COLLECT && head->kind == BIDE_H1_LENGTH) {
     size_t hint = head->length < 65536 ? (size_t)head->length : 65536;
-    if (head->length > hx->max_body) fail_body(hx, BIDE_BODY_ETOOBIG);
-    else if (bide__hbuf_reserve(h, &hx->text, hint) != 0) fail_body(hx, BIDE_BODY_ENOMEM);
+    if (bide__hbuf_reserve(h, &hx->text, hint) != 0) fail_body(hx, BIDE_BODY_ENOMEM);
   } else if (hx->mode == BIDE_HX_STREAM) {
     hx->elapsed = bide__now_ns(h) - hx->begun;
     if (hx->waiting == BIDE_HX_FOR_RESPONSE || hx->waiting == BIDE_HX_FOR_WRITE) wake(hx);
@@ -403,9 +404,11 @@ int bide__hx_piece(bide_hx *hx, bide_slice *piece) {
     }
     r = bide__hbody_eof(&hx->body);
   }
+  if (r == BIDE_H1_DATA && hx->bounded && (hx->got += piece->n) > hx->max_body)
+    r = BIDE_BODY_ETOOBIG;
   if (r == BIDE_H1_DONE) finish(hx, hx->text.n == 0);
   else if (r < 0) fail_body(hx, r);
-  return r;
+  return r < 0 ? hx->error : r;
 }
 
 /* ---- the wait ---- */

@@ -280,19 +280,13 @@ local function decode_json(what, text)
     .. tostring(value) }, Error), 0)
 end
 
-local function read_all(res)
-  local parts = {}
-  for piece in res:chunks() do parts[#parts + 1] = piece end
-  return table.concat(parts)
-end
-
 setup {
   prepare = prepare,
   follow = follow,
   received = received,
   request = { json = function(req) return decode_json("request body", req.body) end },
   response = { json = function(res) return decode_json("response body", res.body) end },
-  stream = { json = function(res) return decode_json("response body", read_all(res)) end },
+  stream = { json = function(res) return decode_json("response body", res:read_all()) end },
 }
 
 return http

@@ -17,6 +17,47 @@ describe("bide.http", function()
       assert.is_nil(res:read())
     end)
 
+    it("all at once, also from the middle, and as JSON", function()
+      local base = raw.serve(function() return ("x"):rep(200000) end)
+      local res <close> = http.get(base, { stream = true })
+      local first = res:read()
+      assert.equal(200000, #first + #res:read_all())
+      assert.equal("", res:read_all())
+      base = raw.serve(function() return '{"a": [1, "b"]}' end)
+      local other <close> = http.get(base, { stream = true })
+      assert.equal("b", other:json().a[2])
+      base = raw.serve(function() return "{" end)
+      local wrong <close> = http.get(base, { stream = true })
+      assert.equal("EPROTO", raw.error_of(wrong.json, wrong).code)
+    end)
+
+    it("of any length in pieces, but no more than the max_body that was asked for", function()
+      local sent
+      local base = raw.serve(function(req)
+        local size = tonumber(req.query_string)
+        sent = 0
+        return 200, req.path == "/known" and { ["content-length"] = size } or nil, function()
+          local n = math.min(size - sent, 65536)
+          sent = sent + n
+          return n > 0 and ("x"):rep(n) or nil
+        end
+      end)
+      local size, n = 65 * 1024 * 1024, 0
+      local res <close> = http.get(base .. "?" .. size, { stream = true })
+      for piece in res:chunks() do n = n + #piece end
+      assert.equal(size, n)
+      local whole <close> = http.get(base .. "?" .. size, { stream = true })
+      assert.equal("ETOOBIG", raw.error_of(whole.read_all, whole).code)
+      for _, method in ipairs { "read_all", "read", "json" } do
+        local limited <close> = http.get(base .. "?1000000", { stream = true, max_body = 100000 })
+        local err = raw.error_of(function() while limited[method](limited) do end end)
+        assert.equal("ETOOBIG", err.code)
+        assert.matches("larger than 100000 bytes", err.message)
+      end
+      assert.equal("ETOOBIG", raw.error_of(http.get, base .. "/known?1000000",
+        { stream = true, max_body = 100000 }).code)
+    end)
+
     it("by lines, whatever their ends, in any split", function()
       local parts = { "one\r", "\ntw", "o\n\nthr", "ee" }
       local base = raw.serve(function() return function() return table.remove(parts, 1) end end)

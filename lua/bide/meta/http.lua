@@ -91,6 +91,11 @@ local Stream = {}
 ---@return string?
 function Stream:read() end
 
+---The rest as one string, at most `max_body` (64 MiB unless given).
+---@async
+---@return string
+function Stream:read_all() end
+
 ---@return fun(stream: bide.http.Stream): string?
 ---@return bide.http.Stream
 function Stream:chunks() end
