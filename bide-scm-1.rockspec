@@ -2,8 +2,10 @@
 rockspec_format = "3.0"
 package = "bide"
 version = "scm-1"
+-- Asked by `luarocks install` alone, and bide has no public address yet: `luarocks make` builds the
+-- checkout that it is called in.
 source = {
-  url = "git+file://.",
+  url = "git+https://bide.example/bide.git",
 }
 description = {
   summary = "Async Lua: tasks, timers, sockets and HTTP on libuv",
@@ -15,6 +17,7 @@ dependencies = { "lua ~> 5.4" }
 external_dependencies = {
   LIBUV = { header = "uv.h" },
   CARES = { header = "ares.h" },
+  OPENSSL = { header = "openssl/ssl.h" },
   ZLIB = { header = "zlib.h" },
 }
 build = {
