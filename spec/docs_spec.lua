@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Every fenced Lua snippet of docs/*.md and docs/reference/*.md runs as it stands, and prints what
--- stands behind `-->`.
+-- Every fenced Lua snippet of README.md, docs/*.md and docs/reference/*.md runs as it stands, and
+-- prints what stands behind `-->`.
 local bide = require "bide"
 local process = require "spec.support.process"
 
@@ -48,7 +48,8 @@ local function run(snippet, name)
   return lines
 end
 
-for path in process.run({ "sh", "-c", "ls docs/*.md docs/reference/*.md" }).out:gmatch "[^\n]+" do
+local pages = process.run({ "sh", "-c", "ls README.md docs/*.md docs/reference/*.md" }).out
+for path in pages:gmatch "[^\n]+" do
   describe(path .. " #core", function()
     for _, snippet in ipairs(snippets(path)) do
       it(("runs and prints what it says, at line %d"):format(snippet.line), function()
