@@ -2,31 +2,25 @@
 /* socket.c: the field `socket` of bide.core: sockets as the system has them, for bide.socket
  * (lua/bide/socket.lua), which makes LuaSocket's rules of them.
  *
- * Nothing here waits but `select`; what fails returns nil, the code and the system's text. A socket
- * is a userdata that owns a bide_socket. */
+ * Nothing here waits; what fails returns nil, the code and the system's text. A socket is a userdata
+ * that owns a bide_socket. Waiting stands in socket_wait.c, options in socket_options.c. */
 #include "bindings.h"
 #include "io.h"
 #include "socket.h"
 #include "core/error.h"
 #include "net/plain.h"
-#include "net/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-typedef struct socket_ud {
-  void *socket; /* bide_socket, owned; NULL once closed */
-} socket_ud;
-
 static const char socket_key = 0;
 
-static int fail_with(lua_State *L, int status) {
+int bide__socket_fail(lua_State *L, int status) {
   lua_pushnil(L);
   lua_pushstring(L, bide__code_name(status));
   lua_pushstring(L, status < 0 && status > -4000 ? strerror(-status) : bide__code_text(status));
@@ -34,10 +28,10 @@ static int fail_with(lua_State *L, int status) {
 }
 
 int bide__socket_failed(lua_State *L) {
-  return fail_with(L, uv_translate_sys_error(errno));
+  return bide__socket_fail(L, uv_translate_sys_error(errno));
 }
 
-static socket_ud *test_socket(lua_State *L, int idx) {
+bide_socket_ud *bide__test_socket(lua_State *L, int idx) {
   void *p = lua_touserdata(L, idx);
   if (!p || lua_islightuserdata(L, idx) || !lua_getmetatable(L, idx)) return NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &socket_key);
@@ -47,7 +41,7 @@ static socket_ud *test_socket(lua_State *L, int idx) {
 }
 
 static bide_socket *check_socket(lua_State *L) {
-  socket_ud *s = test_socket(L, 1);
+  bide_socket_ud *s = bide__test_socket(L, 1);
   if (!s) bide__type_error(L, 1, "socket");
   return s->socket;
 }
@@ -60,10 +54,10 @@ int bide__check_fd(lua_State *L) {
 static int push_socket(lua_State *L, int fd) {
   bide_host *h = bide__host(L);
   bide_socket *s;
-  if (fd < 0) return fail_with(L, fd);
+  if (fd < 0) return bide__socket_fail(L, fd);
   int status = bide__socket_open(h, fd, &s);
-  if (status) return fail_with(L, status);
-  socket_ud *u = lua_touserdata(L, -1);
+  if (status) return bide__socket_fail(L, status);
+  bide_socket_ud *u = lua_touserdata(L, -1);
   u->socket = s;
   s->owner = &u->socket;
   return 1;
@@ -71,7 +65,7 @@ static int push_socket(lua_State *L, int fd) {
 
 /* The userdata comes first, closed. */
 static void new_socket(lua_State *L) {
-  socket_ud *u = lua_newuserdatauv(L, sizeof *u, 0);
+  bide_socket_ud *u = lua_newuserdatauv(L, sizeof *u, 0);
   u->socket = NULL;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &socket_key);
   lua_setmetatable(L, -2);
@@ -98,7 +92,7 @@ static int l_open(lua_State *L) {
 static int l_wrap(lua_State *L) {
   lua_Integer fd = luaL_checkinteger(L, 1);
   new_socket(L);
-  if (fd < 0 || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0) return fail_with(L, UV_EBADF);
+  if (fd < 0 || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0) return bide__socket_fail(L, UV_EBADF);
   return push_socket(L, bide__socket_prepare((int)fd));
 }
 
@@ -173,14 +167,14 @@ static int l_bind(lua_State *L) {
   address a;
   int fd = bide__check_fd(L);
   socklen_t len = check_address(L, 2, &a);
-  return len ? done(L, bind(fd, &a.sa, len)) : fail_with(L, UV_EINVAL);
+  return len ? done(L, bind(fd, &a.sa, len)) : bide__socket_fail(L, UV_EINVAL);
 }
 
 static int l_connect(lua_State *L) {
   address a;
   int r, fd = bide__check_fd(L);
   socklen_t len = check_address(L, 2, &a);
-  if (!len) return fail_with(L, UV_EINVAL);
+  if (!len) return bide__socket_fail(L, UV_EINVAL);
   do r = connect(fd, &a.sa, len);
   while (r < 0 && errno == EINTR);
   if (r < 0 && errno == EINPROGRESS) {
@@ -267,7 +261,7 @@ static int l_sendto(lua_State *L) {
   ssize_t n;
   const char *data = luaL_checklstring(L, 2, &len);
   socklen_t size = check_address(L, 3, &a);
-  if (!size) return fail_with(L, UV_EINVAL);
+  if (!size) return bide__socket_fail(L, UV_EINVAL);
   do n = sendto(fd, data, len, MSG_NOSIGNAL, &a.sa, size);
   while (n < 0 && errno == EINTR);
   if (n < 0) return spent(L, UV_WRITABLE);
@@ -288,11 +282,11 @@ static int l_recv(lua_State *L) {
   size_t max = check_size(L);
   char *buf = bide__read_buffer(h);
   ssize_t n;
-  if (!buf) return fail_with(L, UV_ENOMEM);
+  if (!buf) return bide__socket_fail(L, UV_ENOMEM);
   do n = recv(fd, buf, max, 0);
   while (n < 0 && errno == EINTR);
   if (n < 0) return spent(L, UV_READABLE);
-  if (!n && max && !lua_toboolean(L, 3)) return fail_with(L, UV_EOF);
+  if (!n && max && !lua_toboolean(L, 3)) return bide__socket_fail(L, UV_EOF);
   bide__io_weigh(h, (size_t)n);
   lua_pushlstring(L, buf, (size_t)n);
   return 1;
@@ -306,163 +300,13 @@ static int l_recvfrom(lua_State *L) {
   size_t max = check_size(L);
   char *buf = bide__read_buffer(bide__host(L));
   ssize_t n;
-  if (!buf) return fail_with(L, UV_ENOMEM);
+  if (!buf) return bide__socket_fail(L, UV_ENOMEM);
   memset(&a, 0, sizeof a);
   do n = recvfrom(fd, buf, max, 0, &a.sa, &len);
   while (n < 0 && errno == EINTR);
   if (n < 0) return spent(L, UV_READABLE);
   lua_pushlstring(L, buf, (size_t)n);
   return 1 + push_address(L, &a, len);
-}
-
-/* --- waiting --- */
-
-typedef struct place {
-  bide_watch watch;
-  struct selection *op;
-  bide_socket *socket; /* also when it was closed meanwhile: watch.socket tells */
-  bide_socket *own;    /* owned: made for a foreign descriptor */
-} place;
-
-typedef struct selection {
-  bide_wait wait;
-  bide_host *host;
-  bide_alarm timeout;
-  uint32_t n;
-  place at[];
-} selection;
-
-static void stop(selection *op) {
-  bide__alarm_stop(op->host, &op->timeout);
-  for (uint32_t i = 0; i < op->n; i++) {
-    bide__socket_unwatch(&op->at[i].watch);
-    if (op->at[i].own) bide__socket_close(op->at[i].own);
-    op->at[i].own = NULL;
-  }
-}
-
-static void free_selection(selection *op) {
-  bide__free(op->host, op, sizeof *op + op->n * sizeof *op->at);
-}
-
-static void wake_selection(selection *op, int status) {
-  if (op->wait.set) return;
-  stop(op);
-  bide__wake(&op->wait, status);
-}
-
-static void on_ready(bide_watch *w, int events) {
-  (void)events;
-  wake_selection(bide_container(w, place, watch)->op, 0);
-}
-
-static void on_timeout(bide_alarm *a) {
-  wake_selection(bide_container(a, selection, timeout), 0);
-}
-
-static void abort_selection(bide_wait *w, int status) {
-  wake_selection(bide_container(w, selection, wait), status);
-}
-
-static void drop_selection(bide_wait *w) {
-  selection *op = bide_container(w, selection, wait);
-  stop(op);
-  free_selection(op);
-}
-
-static const bide_waitops selection_ops = {"socket", abort_selection, NULL, drop_selection, 0};
-
-static int k_select(lua_State *L, bide_host *h, bide_wait *w) {
-  int status = w->status;
-  free_selection(bide_container(w, selection, wait));
-  return status ? bide__raise_status(L, h, status, "select") : 0;
-}
-
-/* The socket at `i` of the list at 1: a userdata, or the descriptor of somebody else's. */
-static int watch_item(lua_State *L, selection *op, uint32_t i) {
-  place *p = &op->at[i];
-  lua_rawgeti(L, 1, (lua_Integer)i * 2 + 1);
-  lua_rawgeti(L, 1, (lua_Integer)i * 2 + 2);
-  socket_ud *u = test_socket(L, -2);
-  int fd = u ? -1 : (int)lua_tointeger(L, -2), events = (int)lua_tointeger(L, -1) & 3, status = 0;
-  lua_pop(L, 2);
-  p->op = op;
-  p->watch = (bide_watch){.events = (events & 1 ? UV_READABLE : 0) | (events & 2 ? UV_WRITABLE : 0),
-                          .fire = on_ready};
-  bide_socket *s = u ? u->socket : NULL;
-  if (!u) {
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return UV_EBADF;
-    if ((status = bide__socket_open(op->host, copy, &p->own))) return status;
-    s = p->own;
-  }
-  return s ? bide__socket_watch(s, &p->watch) : UV_EBADF;
-}
-
-/* select({socket, events, …}, timeout): waits until one of them may be ready (1: to read, 2: to
- * write, 3), or was closed, or the time is over */
-static int l_select(lua_State *L) {
-  bide_host *h = bide__host(L);
-  luaL_checktype(L, 1, LUA_TTABLE);
-  double timeout = luaL_checknumber(L, 2);
-  uint32_t n = (uint32_t)(lua_rawlen(L, 1) / 2);
-  if (bide__checkpoint(L, h, "select")) return bide__refuse(L, h);
-  selection *op = bide__alloc(h, sizeof *op + n * sizeof *op->at);
-  if (!op) return luaL_error(L, "not enough memory");
-  memset(op, 0, sizeof *op + n * sizeof *op->at);
-  op->host = h;
-  op->n = n;
-  bide__wait_init(h, &op->wait, &selection_ops);
-  int status = timeout < 0 ? 0 : bide__alarm_start(h, &op->timeout, timeout, on_timeout);
-  for (uint32_t i = 0; i < n && !status; i++) status = watch_item(L, op, i);
-  if (status) {
-    stop(op);
-    free_selection(op);
-    return fail_with(L, status);
-  }
-  return bide__suspend(L, h, &op->wait, &selection_ops, k_select);
-}
-
-/* ready({socket, events, …}): what is so now, by the system's own word: a list of events. A closed
- * socket is ready for anything. What is not ready will be told by an edge. */
-static int l_ready(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_Integer n = (lua_Integer)(lua_rawlen(L, 1) / 2);
-  lua_settop(L, 1);
-  lua_createtable(L, (int)n, 0);
-  for (lua_Integer i = 0; i < n; i++) {
-    lua_rawgeti(L, 1, i * 2 + 1);
-    lua_rawgeti(L, 1, i * 2 + 2);
-    socket_ud *u = test_socket(L, -2);
-    bide_socket *s = u ? u->socket : NULL;
-    int events = (int)lua_tointeger(L, -1), got = 0;
-    struct pollfd p = {.fd = s ? s->poll.fd : u ? -1 : (int)lua_tointeger(L, -2)};
-    p.events = (short)((events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0));
-    if (poll(&p, 1, 0) > 0)
-      got = (p.revents & (POLLIN | POLLHUP | POLLERR | POLLNVAL) ? 1 : 0) |
-            (p.revents & (POLLOUT | POLLHUP | POLLERR | POLLNVAL) ? 2 : 0);
-    got = u && !s ? events : got & events;
-    if (s)
-      bide__socket_spent(s, (events & ~got & 1 ? UV_READABLE : 0) |
-                                (events & ~got & 2 ? UV_WRITABLE : 0));
-    lua_pop(L, 2);
-    lua_pushinteger(L, got);
-    lua_rawseti(L, 2, i + 1);
-  }
-  return 1;
-}
-
-/* breathe(): a wait that is over already: a point of cancellation, at which others get their turn
- * after enough of them in a row. */
-static int k_breathe(lua_State *L, bide_host *h, bide_wait *w) {
-  return w->status ? bide__raise_status(L, h, w->status, "socket") : 0;
-}
-
-static int l_breathe(lua_State *L) {
-  bide_host *h = bide__host(L);
-  if (bide__checkpoint(L, h, "socket")) return bide__refuse(L, h);
-  lua_settop(L, 0);
-  return bide__complete(L, h, &h->current->own, 0, k_breathe);
 }
 
 /* --- the rest --- */
@@ -491,9 +335,9 @@ static int l_literal(lua_State *L) {
 void bide__open_socket(lua_State *L, int host) {
   static const luaL_Reg functions[] = {{"open", l_open},
                                        {"wrap", l_wrap},
-                                       {"select", l_select},
-                                       {"ready", l_ready},
-                                       {"breathe", l_breathe},
+                                       {"select", bide__socket_select},
+                                       {"ready", bide__socket_ready},
+                                       {"breathe", bide__socket_breathe},
                                        {"gettime", l_gettime},
                                        {"gethostname", l_gethostname},
                                        {"literal", l_literal},
