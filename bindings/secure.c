@@ -148,6 +148,14 @@ static bide_tls_hold *push_hold(lua_State *L, const bide_tls_module *m) {
   return hold;
 }
 
+bide_tls_hold *bide__test_tls_hold(lua_State *L, int idx) {
+  if (lua_type(L, idx) != LUA_TUSERDATA || !lua_getmetatable(L, idx)) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &hold_key);
+  int same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same ? lua_touserdata(L, idx) : NULL;
+}
+
 static void failed(lua_State *L, bide_host *h, int status, const bide_tls_failure *why) {
   if (status == UV_ENOMEM) luaL_error(L, "not enough memory");
   if (status != BIDE_ETLS)

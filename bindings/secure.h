@@ -29,6 +29,15 @@ bide_tls_hold *bide__tls_client_push(lua_State *L, bide_host *h, int idx, const 
 /* The same for a server, which needs `cert`; made anew each time, with those of its `sni`. */
 bide_tls_hold *bide__tls_server_push(lua_State *L, bide_host *h, int idx, const char *alpn);
 
+/* The hold at idx, or NULL. */
+bide_tls_hold *bide__test_tls_hold(lua_State *L, int idx);
+
+/* Encrypts the stream at 1 from here on, as stream:starttls does: the last a function of Lua's
+ * does. What is above it on the stack stays referred to meanwhile. `name` (of clients): what the
+ * certificate must be for; NULL: whoever shows a trusted one. */
+int bide__stream_secure(lua_State *L, bide_host *h, bide_stream *s, const bide_tls_hold *hold,
+                        const char *name, double timeout);
+
 /* Adds reason, names and the like to the error on top, whose code is ETLS. NULL: nothing known. */
 void bide__tls_error_fields(lua_State *L, const bide_tls_failure *why);
 /* Pushes an error: "where: text (ETLS)". */

@@ -93,6 +93,7 @@ static int secure(lua_State *L, bide_host *h, bide_stream *s, const bide_tls_hol
   bide_task *t = h->current;
   bide_conn *c;
   int port = (int)lua_tointeger(L, PORT);
+  bide__stream_wake_writers(s, 0); /* what they wrote goes out first */
   if (hold->module->wrap(hold->context, s->conn, name, port, &c)) {
     bide__stream_close(s, 0);
     return luaL_error(L, "not enough memory");
@@ -135,10 +136,20 @@ static const char *read_name(lua_State *L) {
 static void check_state(lua_State *L, bide_host *h, const bide_stream *s) {
   if (s->reader) bide__error(L, h, "EBUSY", "starttls", "another task is reading from this stream");
   if (s->in) bide__error(L, h, "EPROTO", "starttls", "the peer sent bytes before the handshake");
-  if (bide__conn_queued(s->conn))
-    bide__error(L, h, "EBUSY", "starttls", "not all that was written has been sent");
   int refusal = bide__conn_refusal(s->conn);
   if (refusal || s->error) bide__stream_fail(L, h, s, refusal ? refusal : s->error, "starttls");
+}
+
+int bide__stream_secure(lua_State *L, bide_host *h, bide_stream *s, const bide_tls_hold *hold,
+                        const char *name, double timeout) {
+  check_state(L, h, s);
+  lua_pushnil(L);
+  lua_insert(L, HOST);
+  lua_pushinteger(L, 0);
+  lua_insert(L, PORT);
+  lua_pushliteral(L, "starttls");
+  lua_insert(L, OP);
+  return secure(L, h, s, hold, name, timeout);
 }
 
 static int l_starttls(lua_State *L) {
@@ -151,14 +162,7 @@ static int l_starttls(lua_State *L) {
   const char *name = is_server ? NULL : read_name(L);
   bide_stream *s = bide__stream_begin(L, h, "starttls");
   if (!s) return bide__refuse(L, h);
-  check_state(L, h, s);
-  lua_pushnil(L); /* the options stay on the stack, for they hold the name */
-  lua_insert(L, HOST);
-  lua_pushinteger(L, 0);
-  lua_insert(L, PORT);
-  lua_pushliteral(L, "starttls");
-  lua_insert(L, OP);
-  return secure(L, h, s, hold, name, timeout);
+  return bide__stream_secure(L, h, s, hold, name, timeout); /* the options hold the name */
 }
 
 /* stream:tls_info() → table, or nil for a stream that is not encrypted. */

@@ -2,8 +2,9 @@
 /* socket.c: the field `socket` of bide.core: sockets as the system has them, for bide.socket
  * (lua/bide/socket.lua), which makes LuaSocket's rules of them.
  *
- * Nothing here waits; what fails returns nil, the code and the system's text. A socket is a userdata
- * that owns a bide_socket. Waiting stands in socket_wait.c, options in socket_options.c. */
+ * Nothing here waits; what fails returns nil, the code and the system's text. A socket is a
+ * userdata that owns a bide_socket. Waiting stands in socket_wait.c, options in socket_options.c.
+ */
 #include "bindings.h"
 #include "io.h"
 #include "socket.h"
@@ -338,6 +339,10 @@ void bide__open_socket(lua_State *L, int host) {
                                        {"select", bide__socket_select},
                                        {"ready", bide__socket_ready},
                                        {"breathe", bide__socket_breathe},
+                                       {"stream", bide__socket_stream},
+                                       {"stream_fd", bide__socket_stream_fd},
+                                       {"tls_context", bide__socket_tls_context},
+                                       {"secure", bide__socket_secure},
                                        {"gettime", l_gettime},
                                        {"gethostname", l_gethostname},
                                        {"literal", l_literal},

@@ -27,4 +27,10 @@ int bide__socket_select(lua_State *L);
 int bide__socket_ready(lua_State *L);
 int bide__socket_breathe(lua_State *L);
 
+/* socket_stream.c */
+int bide__socket_stream(lua_State *L);
+int bide__socket_stream_fd(lua_State *L);
+int bide__socket_tls_context(lua_State *L);
+int bide__socket_secure(lua_State *L);
+
 #endif

@@ -465,6 +465,56 @@ describe("tls", function()
       assert.equal("a.example", b:tls_info().server_name)
     end)
 
+    it("sends first what is queued in the plain", function()
+      local a, b = plain_pair()
+      local _close <close> = both(a, b)
+      local size = 16 << 20
+      local writers = {}
+      for i = 1, 2 do writers[i] = bide.spawn(b.write, b, ("x"):rep(size // 2)) end
+      tasks.turns(3)
+      assert.equal("pending", writers[1]:status())
+      local sent = bide.spawn(function()
+        b:starttls(server_opts())
+        b:write "secret"
+      end)
+      tasks.turns(5)
+      assert.equal(("x"):rep(size), a:read_exactly(size))
+      a:starttls(trusting { servername = "localhost" })
+      assert.equal("secret", a:read_exactly(6))
+      sent:await()
+      for i = 1, 2 do writers[i]:await() end
+    end)
+
+    it("puts no byte of the handshake before the last of the plain", function()
+      local a, b = plain_pair()
+      local _close <close> = both(a, b)
+      local small = {}
+      for i = 1, 5000 do small[i] = "y" end
+      bide.spawn(a.write, a, ("x"):rep(16 << 20))
+      bide.spawn(a.write, a, table.unpack(small))
+      local greeting = bide.spawn(bide.try, a.starttls, a, { verify = false })
+      tasks.turns(3)
+      local parts, size = {}, 0
+      while size <= (16 << 20) + 5000 do
+        parts[#parts + 1] = b:read()
+        size = size + #parts[#parts]
+      end
+      local all = table.concat(parts)
+      assert.equal(("x"):rep(16 << 20) .. ("y"):rep(5000) .. "\22", all:sub(1, (16 << 20) + 5001))
+      greeting:cancel()
+      pcall(greeting.await, greeting)
+    end)
+
+    it("gives up in time when the queue does not get shorter", function()
+      local a, b = plain_pair()
+      local _close <close> = both(a, b)
+      local writer = bide.spawn(a.write, a, ("x"):rep(32 << 20))
+      tasks.turns(5)
+      local err = raises("ETIMEDOUT", a.starttls, a, { verify = false, timeout = 0.05 })
+      assert.matches("127%.0%.0%.1:%d+", err.message)
+      writer:await()
+    end)
+
     it("refuses bytes that came before the handshake", function()
       local a, b = plain_pair()
       local _ <close> = both(a, b)

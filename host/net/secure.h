@@ -63,10 +63,10 @@ struct bide_tls_module {
   /* Clients that ask for `name` ("*.x": for any name one label longer than x) get `other`, which
    * is referred to. 0 or UV_ENOMEM. */
   int (*context_add_name)(bide_tls_context *x, const char *name, size_t n, bide_tls_context *other);
-  /* A connection over `lower`, which must not be read from nor hold queued writes, and is the new
-   * one's own from now on. host (of clients): whose certificate is expected, and the name
-   * that is asked for. No byte moves before the handshake. 0, or UV_ENOMEM and
-   * nothing taken. */
+  /* A connection over `lower`, which must not be read from, and is the new one's own from now on;
+   * what is queued there is sent before the handshake. host (of clients): whose certificate is
+   * expected, and the name that is asked for. No byte moves before the handshake. 0, or UV_ENOMEM
+   * and nothing taken. */
   int (*wrap)(bide_tls_context *x, bide_conn *lower, const char *host, int port, bide_conn **out);
   /* Begins the handshake. Reads and writes may be wanted meanwhile; they wait for its end. 0, or
    * UV_ENOMEM and nothing begun. */

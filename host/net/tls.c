@@ -88,10 +88,11 @@ static void on_told(bide_alarm *a) {
   finish(bide_container(a, bide_tls, alarm));
 }
 
-/* UV_EAGAIN while it goes on, else its end. */
+/* UV_EAGAIN while it goes on, else its end. What was written in the plain goes out before it. */
 static int step(bide_tls *t) {
   uint8_t needs = 0;
   int status;
+  if (t->lower->last) return (status = ask(t, UV_WRITABLE)) == 0 ? UV_EAGAIN : status;
   ERR_clear_error();
   if (SSL_do_handshake(t->ssl) == 1) return 0;
   status = outcome(t, &needs);

@@ -266,16 +266,18 @@ end
 
 -- Taking LuaSocket's place
 
-local over = { "socket.http", "socket.ftp", "socket.smtp", "socket.tp" }
+local over = { "socket.http", "socket.ftp", "socket.smtp", "socket.tp", "ssl", "ssl.https" }
 
 --- Makes `require "socket"` (and "socket.core", "socket.unix") give this module from now on, and
---- lets LuaSocket's modules that stand on another one be loaded again. Returns the module.
+--- `require "ssl"` LuaSec's interface over bide's TLS; lets LuaSocket's and LuaSec's modules that
+--- stand on others be loaded again. Returns the module.
 function M.install()
   local loaded = package.loaded
   if loaded.socket ~= M then
     for _, name in ipairs(over) do loaded[name] = nil end
   end
   loaded.socket, loaded["socket.core"], loaded["socket.unix"] = M, M, M.unix
+  package.preload.ssl = function() return require "bide.socket.ssl" end
   return M
 end
 

@@ -36,6 +36,7 @@ function M.remember(socket)
 end
 
 local Object = {}
+M.Object = Object
 
 function M.class(name)
   local class = setmetatable({}, { __index = Object })
