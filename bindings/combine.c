@@ -126,7 +126,7 @@ static int gather_args(lua_State *L, bide_host *h) {
 
 static int l_gather(lua_State *L) {
   bide_host *h = bide__host(L);
-  return lua_gettop(L) == 1 && lua_istable(L, 1) ? gather_list(L, h) : gather_args(L, h);
+  return lua_gettop(L) == 1 && bide__is_list(L, 1) ? gather_list(L, h) : gather_args(L, h);
 }
 
 static int l_await(lua_State *L) {

@@ -3,8 +3,22 @@
 #include "items.h"
 #include "core/future.h"
 
+#include <string.h>
+
+/* A table that can be called is a function to whoever made it; userdata (a channel, say) stand here
+ * by mistake. */
+static int is_callable_table(lua_State *L, int idx) {
+  if (!lua_istable(L, idx) || luaL_getmetafield(L, idx, "__call") == LUA_TNIL) return 0;
+  lua_pop(L, 1);
+  return 1;
+}
+
 static int is_item(lua_State *L, bide_host *h, int idx) {
-  return lua_isfunction(L, idx) || bide__tofuture(L, h, idx) != NULL;
+  return lua_isfunction(L, idx) || bide__tofuture(L, h, idx) || is_callable_table(L, idx);
+}
+
+int bide__is_list(lua_State *L, int idx) {
+  return lua_istable(L, idx) && !is_callable_table(L, idx);
 }
 
 /* The item at index `item`, named `key`, of the list at `arg` can't be awaited. */
@@ -27,6 +41,34 @@ uint32_t bide__collect_args(lua_State *L, bide_host *h) {
   return (uint32_t)n;
 }
 
+/* The count that the list at 1 has in its field `n`, as by table.pack; -1: none. */
+static lua_Integer count_field(lua_State *L) {
+  lua_Integer n = -1;
+  lua_pushliteral(L, "n");
+  if (lua_rawget(L, 1) != LUA_TNIL) {
+    if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0)
+      luaL_argerror(L, 1, "key 'n' is the count of the list: an integer expected there");
+    n = lua_tointeger(L, -1);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+static int is_count_key(lua_State *L, int idx) {
+  return lua_type(L, idx) == LUA_TSTRING && strcmp(lua_tostring(L, idx), "n") == 0;
+}
+
+/* Raises if one of 1…last, or of as many as the list's `n` says, is missing. */
+static void check_holes(lua_State *L, lua_Integer count, lua_Integer last) {
+  lua_Integer n = count_field(L);
+  if (n > last) last = n;
+  if (count == last && (n < 0 || n == last)) return;
+  luaL_argerror(L, 1,
+                count == last ? "key 'n' is less than the length of the list"
+                              : lua_pushfstring(L, "a list with a hole (%I items, the last at %I)",
+                                                (LUAI_UACINT)count, (LUAI_UACINT)last));
+}
+
 /* Looks at every pair of the list at 1: counts the positions, collects the other keys (at 2). */
 static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
   lua_Integer count = 0, k, extra = 0;
@@ -42,6 +84,7 @@ static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
       }
       count++;
       if (k > *max) *max = k;
+    } else if (is_count_key(L, -2)) { /* check_holes has a look at it */
     } else if (lua_type(L, -2) == LUA_TSTRING) {
       if (!is_item(L, h, -1)) {
         const char *key = lua_tostring(L, -2);
@@ -59,10 +102,7 @@ static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
     }
     lua_pop(L, 1);
   }
-  if (count != *max)
-    luaL_argerror(L, 1,
-                  lua_pushfstring(L, "a list with a hole (%I items, the last at %I)",
-                                  (LUAI_UACINT)count, (LUAI_UACINT)*max));
+  check_holes(L, count, *max);
   return extra;
 }
 

@@ -185,14 +185,22 @@ static uint32_t map_limit(lua_State *L) {
   return (uint32_t)bide__opt_integer(L, 3, "limit", 16, 1, INT32_MAX);
 }
 
-/* How many items the list at 1 has: its `n`, or its length. */
+/* How many items the list at 1 has: its `n`, or its length. A table that has other keys only is no
+ * list: to map it would silently do nothing. */
 static lua_Integer list_count(lua_State *L) {
-  lua_Integer n;
+  lua_Integer n = -1;
   lua_pushliteral(L, "n");
-  n = lua_rawget(L, 1) == LUA_TNUMBER && lua_isinteger(L, -1) ? lua_tointeger(L, -1)
-                                                              : (lua_Integer)lua_rawlen(L, 1);
+  if (lua_rawget(L, 1) == LUA_TNUMBER && lua_isinteger(L, -1)) {
+    n = lua_tointeger(L, -1);
+    if (n < 0) n = 0;
+  }
   lua_pop(L, 1);
-  return n < 0 ? 0 : n;
+  if (n >= 0) return n;
+  n = (lua_Integer)lua_rawlen(L, 1);
+  if (n > 0) return n;
+  lua_pushnil(L);
+  if (lua_next(L, 1)) luaL_argerror(L, 1, "a list expected (items 1…n), the table has other keys");
+  return 0;
 }
 
 static int is_callable(lua_State *L, int idx) {

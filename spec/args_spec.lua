@@ -109,6 +109,10 @@ describe("wrong arguments #core", function()
       tasks.raised(bide.gather, f, nil, f))
   end)
 
+  it("of map: a table that is no list is one", function()
+    assert.match("#1 to '.-map' %(a list expected", tasks.raised(bide.map, { a = 1 }, f))
+  end)
+
   it("of methods: the object must be one of their kind", function()
     local task = bide.spawn(f)
     task:await()

@@ -58,6 +58,36 @@ describe("a deadlock #core", function()
     assert.equal(script.in_program and 1 or 0, r.status)
   end)
 
+  it("is told by its place in the tree: those whose children end with it go on", function()
+    local r = run [[
+      local bide = require "bide"
+      bide.run(function()
+        local codes = {}
+        bide.gather(function() -- owns the one below, which catches what it gets
+          bide.group(function(g)
+            g:spawn(function()
+              local ok, err = pcall(bide.gather, bide.future(), bide.future())
+              codes[1] = err.code
+            end):name "stuck"
+          end)
+        end)
+        print(codes[1])
+      end)
+    ]]
+    assert.same({ out = "EDEADLK\n", err = "", status = 0 }, r)
+  end)
+
+  it("is none of the processor: a deadline that never strikes is no time to wait for", function()
+    local r = run [[
+      local bide = require "bide"
+      bide.run(function()
+        local ok, err = pcall(bide.timeout, math.huge, bide.future())
+        print(err.code)
+      end)
+    ]]
+    assert.same({ out = "EDEADLK\n", err = "", status = 0 }, r)
+  end)
+
   it("of a cycle of a hundred tasks is one of the run", function()
     local r = run [[
       local bide = require "bide"

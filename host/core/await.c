@@ -98,7 +98,8 @@ static void describe_await(const bide_wait *w, char *buf, size_t size) {
 }
 
 static const bide_waitops await_ops = {"await", abort_await, describe_await, NULL, 0};
-static const bide_waitops await_task_ops = {"await", abort_await, describe_await, NULL, 1};
+static const bide_waitops await_task_ops = {"await", abort_await, describe_await, NULL,
+                                            BIDE_INNER_TASK};
 
 static int k_await(lua_State *L, bide_host *h, bide_wait *w) {
   if (w->status < 0) return bide__raise_status(L, h, w->status, "await");

@@ -2,6 +2,7 @@
 /* harvest.c: see harvest.h. The waits stand in the tasks that wait (task->own), with the harvest as
  * the object of their waiter. */
 #include "harvest.h"
+#include "await.h"
 #include "semaphore.h"
 #include "trace.h"
 
@@ -90,6 +91,7 @@ static int start_members(lua_State *L) {
     lua_rawgeti(L, 1, (lua_Integer)i);
     f = bide__tofuture(L, h, -1);
     if (f) {
+      if (f == &h->current->fut) return bide__raise_cycle(L, h, "as_completed", 1);
       add_member(v, i, f, 0);
       lua_pop(L, 1);
     } else {
@@ -152,7 +154,17 @@ static void abort_reader(bide_wait *w, int status) {
   bide__wake(w, status);
 }
 
-static const bide_waitops reader_ops = {"as_completed", abort_reader, NULL, NULL, 1};
+int bide__harvest_rank(const bide_wait *w) {
+  const bide_harvest *v = bide__waiter_of((bide_wait *)(uintptr_t)w)->object;
+  uint32_t i;
+  if (v->owned_pending) return BIDE_RANK_OWN;
+  for (i = 0; i < v->n; i++)
+    if (v->at[i].link.next && v->at[i].fut->kind == BIDE_IS_TASK) return BIDE_RANK_TASK;
+  return BIDE_RANK_LEAF;
+}
+
+static const bide_waitops reader_ops = {"as_completed", abort_reader, NULL, NULL,
+                                        BIDE_INNER_HARVEST};
 
 int bide__harvest_wait(lua_State *L, bide_host *h, bide_harvest *v, bide_kwait k) {
   bide_wait *own = &h->current->own;

@@ -45,6 +45,8 @@ int bide__harvest_cancelled(bide_wait *w);
 int bide__harvest_join(lua_State *L, bide_host *h, bide_harvest *v, bide_kwait k);
 void bide__harvest_orphan(bide_harvest *v);
 void bide__harvest_free(bide_harvest *v);
+/* BIDE_RANK_… of a wait of bide__harvest_wait, by what has not ended. */
+int bide__harvest_rank(const bide_wait *w);
 /* The task that waits behind a link, or NULL if it is no harvest's. */
 const bide_task *bide__harvest_awaiter(const bide_link *link);
 

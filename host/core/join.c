@@ -98,11 +98,20 @@ static void drop_join(bide_wait *w) {
   orphan(bide__join_of(w));
 }
 
-const bide_waitops bide__gather_ops = {"gather", abort_join, NULL, drop_join, 1};
-const bide_waitops bide__race_ops = {"race", abort_join, NULL, drop_join, 1};
-const bide_waitops bide__any_ops = {"any", abort_join, NULL, drop_join, 1};
-const bide_waitops bide__wait_ops = {"wait", abort_join, NULL, drop_join, 1};
-const bide_waitops bide__settle_ops = {"settle", abort_join, NULL, drop_join, 1};
+int bide__join_rank(const bide_wait *w) {
+  const bide_join *j = bide_container(w, const bide_join, wait);
+  uint32_t i;
+  if (j->owned_pending) return BIDE_RANK_OWN;
+  for (i = 0; i < j->n; i++)
+    if (j->at[i].link.next && j->at[i].fut->kind == BIDE_IS_TASK) return BIDE_RANK_TASK;
+  return BIDE_RANK_LEAF;
+}
+
+const bide_waitops bide__gather_ops = {"gather", abort_join, NULL, drop_join, BIDE_INNER_JOIN};
+const bide_waitops bide__race_ops = {"race", abort_join, NULL, drop_join, BIDE_INNER_JOIN};
+const bide_waitops bide__any_ops = {"any", abort_join, NULL, drop_join, BIDE_INNER_JOIN};
+const bide_waitops bide__wait_ops = {"wait", abort_join, NULL, drop_join, BIDE_INNER_JOIN};
+const bide_waitops bide__settle_ops = {"settle", abort_join, NULL, drop_join, BIDE_INNER_JOIN};
 
 /* ---- starting ---- */
 

@@ -51,6 +51,8 @@ int bide__join_count(lua_State *L, bide_host *h, int items, uint32_t n, uint32_t
 extern const bide_waitops bide__gather_ops, bide__race_ops, bide__any_ops, bide__settle_ops,
     bide__wait_ops;
 bide_join *bide__join_of(bide_wait *w);
+/* BIDE_RANK_… of a wait in a join, by what has not ended. */
+int bide__join_rank(const bide_wait *w);
 /* The task that waits in the join behind a link, or NULL if it is no join's. */
 const bide_task *bide__join_awaiter(const bide_link *link);
 void bide__join_free(bide_join *j);

@@ -11,6 +11,8 @@
 #include "body.h"
 #include "debug.h"
 #include "failure.h"
+#include "harvest.h"
+#include "join.h"
 #include "run.h"
 #include "slice.h"
 #include "stop.h"
@@ -181,25 +183,29 @@ static void set_idle(bide_host *h, int on) {
   else uv_idle_stop(&h->idle);
 }
 
-static void on_check(uv_check_t *handle) {
-  bide_host *h = handle->data;
-  drain(h);
-  /* Else the loop might think that it is over: what was timed just now is armed only in `prepare`.
-   */
-  if (is_busy(h)) set_idle(h, 1);
-  else if ((h->timers.n || h->alarms.n || h->deadlines.n) && !uv_loop_alive(h->loop))
-    set_idle(h, 1);
-}
-
-static void on_bound(uv_timer_t *handle) {
-  (void)handle;
-}
-
 static uint64_t next_event(const bide_host *h) {
   uint64_t next = bide__heap_next(&h->timers), d = bide__heap_next(&h->deadlines);
   uint64_t a = bide__heap_next(&h->alarms);
   if (d < next) next = d;
   return a < next ? a : next;
+}
+
+/* Is there time to wait for? A sleep for ever is (but for the virtual clock, which can't jump
+ * there), a deadline that never strikes is none. */
+static int is_timed(const bide_host *h) {
+  return next_event(h) != BIDE_NEVER || (!h->virtual_clock && (h->timers.n || h->alarms.n));
+}
+
+static void on_check(uv_check_t *handle) {
+  bide_host *h = handle->data;
+  drain(h);
+  /* Else the loop might think that it is over: what was timed just now is armed only in `prepare`.
+   */
+  if (is_busy(h) || (is_timed(h) && !uv_loop_alive(h->loop))) set_idle(h, 1);
+}
+
+static void on_bound(uv_timer_t *handle) {
+  (void)handle;
 }
 
 /* Bounds the poll by the next event. The loop counts in milliseconds: round up, never busy-wait. */
@@ -252,7 +258,7 @@ static void on_prepare(uv_prepare_t *handle) {
     return;
   }
   set_idle(h, busy);
-  if (next == BIDE_NEVER && (h->timers.n || h->alarms.n)) {
+  if (next == BIDE_NEVER && is_timed(h)) {
     if (h->armed != BIDE_NEVER - 1) keep_alive(h);
   } else {
     set_bound(h, next);
@@ -314,7 +320,7 @@ static void note(bide_host *h, const bide_task *t, size_t *used) {
   int n;
   if (w->ops->describe) w->ops->describe(w, what, sizeof what);
   else snprintf(what, sizeof what, "%s", w->ops->op);
-  bide__site_text(h, bide__task_site(h, t), name, sizeof name);
+  bide__living_name(t, name, sizeof name);
   bide__site_text(h, bide__site_current(h, t->L), where, sizeof where);
   n = snprintf(h->deadlock + *used, room, "\n  task %s waits in %s at %s", name, what, where);
   *used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
@@ -324,9 +330,14 @@ static int waiting(const bide_task *t) {
   return t->wait && !t->wait->set && !t->wait->aborted;
 }
 
-/* A wait for another task or for children ends by theirs. */
-static int is_leaf(const bide_task *t) {
-  return !t->wait->ops->inner;
+static int rank(const bide_task *t) {
+  switch (t->wait->ops->inner) {
+  case 0: return BIDE_RANK_LEAF;
+  case BIDE_INNER_TASK: return BIDE_RANK_TASK;
+  case BIDE_INNER_JOIN: return bide__join_rank(t->wait);
+  case BIDE_INNER_HARVEST: return bide__harvest_rank(t->wait);
+  default: return BIDE_RANK_OWN;
+  }
 }
 
 static void describe_all(bide_host *h, bide_scope *root) {
@@ -348,10 +359,10 @@ int bide__deadlock(bide_host *h) {
   int pass, n = 0;
   if (!root) return 0;
   describe_all(h, root);
-  for (pass = 0; pass < 2 && n == 0; pass++)
+  for (pass = BIDE_RANK_LEAF; pass < BIDE_RANKS && n == 0; pass++)
     for (s = root; s; s = bide__scope_walk(s, root, 1))
       for (t = s->tasks; t; t = t->snext)
-        if (waiting(t) && (pass == 1 || is_leaf(t))) {
+        if (waiting(t) && rank(t) <= pass) {
           bide__task_interrupt(t, BIDE_EDEADLK);
           n++;
         }

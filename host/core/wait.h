@@ -33,6 +33,13 @@ typedef struct bide_waitops bide_waitops;
  * of the function that suspended. `w->status` is 0 or a negative code. May suspend again. */
 typedef int (*bide_kwait)(lua_State *L, bide_host *h, bide_wait *w);
 
+/* A wait for tasks ends by theirs: a deadlock is raised in those, and in this one only when nothing
+ * else is left. OWN: for tasks that it owns. TASK: for another's. JOIN, HARVEST: for several of
+ * either, or for futures alone; bide__join_rank and bide__harvest_rank tell. */
+enum { BIDE_INNER_OWN = 1, BIDE_INNER_TASK, BIDE_INNER_JOIN, BIDE_INNER_HARVEST };
+/* Deadlock is raised in the waits of the lowest rank that there are. */
+enum { BIDE_RANK_LEAF, BIDE_RANK_TASK, BIDE_RANK_OWN, BIDE_RANKS };
+
 struct bide_waitops {
   const char *op; /* "sleep", "connect", …: what error messages and dumps call it */
   void (*abort)(bide_wait *w, int status);
@@ -42,7 +49,7 @@ struct bide_waitops {
    * continuation will never run; the wait was woken. Frees what the continuation would have freed.
    */
   void (*drop)(bide_wait *w);
-  unsigned char inner; /* waits for tasks only: a deadlock is raised in theirs, not in this one */
+  unsigned char inner; /* BIDE_INNER_…: whose waits end this one; 0: nobody's */
 };
 
 struct bide_wait {
