@@ -1,168 +1,242 @@
 -- SPDX-License-Identifier: MIT
--- The edge cases of timeouts, a row of the table each.
+-- docs/reference/semantics.md, "Timeouts": a block of specs for each row, titled with its words.
 local bide = require "bide"
+local clocks = require "spec.support.clocks"
 local tasks = require "spec.support.tasks"
-local virtual = tasks.virtual
+local both = clocks.both(it)
 
-describe("a timeout #core", function()
+--- A function whose clean-up waits, and notes in `log` when it has ended.
+local function cleaning(log, seconds)
+  return function()
+    local _ <close> = setmetatable({}, {
+      __close = function()
+        bide.shield(bide.sleep, seconds)
+        log[#log + 1] = "cleaned up"
+      end,
+    })
+    bide.future():await()
+  end
+end
+
+describe("timeouts #core", function()
   before_each(tasks.mark)
   after_each(tasks.check)
 
-  it("that expires while waiting cancels and joins, then raises", virtual(function()
-    local log = {}
-    local err = tasks.raised(bide.timeout, 1, function()
-      bide.gather(function()
-        local _ <close> = setmetatable({}, {
-          __close = function()
-            bide.shield(function()
-              bide.sleep(3)
-              log[#log + 1] = "child cleaned up"
-            end)
-          end,
-        })
-        bide.future():await()
+  describe("expires while waiting", function()
+    both("what is inside is cancelled and joined, then code=\"ETIMEDOUT\", `err.after`, and what "
+      .. "it was waiting for in `err.message`", function(s)
+      local log, ch = {}, bide.channel()
+      local err = tasks.raised(bide.timeout, s, function()
+        bide.gather(cleaning(log, s), cleaning(log, 2 * s))
       end)
+      assert.equal("ETIMEDOUT", err.code)
+      assert.equal(s, err.after)
+      assert.match("waiting in gather", err.message)
+      assert.same({ "cleaned up", "cleaned up" }, log)
+      assert.match("channel recv", tasks.raised(bide.timeout, s, ch.recv, ch).message)
+      assert.match("sleep", tasks.raised(bide.timeout, s, bide.sleep, 1000 * s).message)
     end)
-    assert.equal("ETIMEDOUT", err.code)
-    assert.equal(1, err.after)
-    assert.same({ "child cleaned up" }, log)
-  end))
 
-  it("turns only the cancellation of its own deadline into ETIMEDOUT", virtual(function()
-    local task = bide.spawn(function() bide.timeout(10, bide.sleep, 100) end)
-    bide.sleep(1)
-    task:cancel()
-    assert.equal("ECANCELED", tasks.code(task.await, task))
-    assert.equal("cancelled", task:status())
-  end))
-
-  it("does not turn the ECANCELED of an awaited task into ETIMEDOUT", virtual(function()
-    local other = bide.spawn(bide.sleep, 100)
-    bide.spawn(function()
-      bide.sleep(1)
-      other:cancel()
+    both("an awaitable is not cancelled: only the waiting stops", function(s)
+      local task = bide.spawn(bide.sleep, 1000 * s)
+      assert.equal("ETIMEDOUT", tasks.code(bide.timeout, s, task))
+      assert.equal("pending", task:status())
+      task:cancel()
     end)
-    local err = tasks.raised(bide.timeout, 10, other)
-    assert.equal("ECANCELED", err.code)
-    assert.equal(other, err.task)
-  end))
 
-  it("loses to a completion in the same turn: a sleep of the same length", virtual(function()
-    assert.equal("v", bide.timeout(1, function()
-      bide.sleep(1)
-      return "v"
-    end))
-  end))
+    both("only its own deadline's cancellation is turned into it", function(s)
+      local task = bide.spawn(function() bide.timeout(1000 * s, bide.sleep, 2000 * s) end)
+      bide.sleep(s)
+      task:cancel()
+      assert.equal("ECANCELED", tasks.code(task.await, task))
+      assert.equal("cancelled", task:status())
+      local other = bide.spawn(bide.sleep, 1000 * s)
+      local canceller = bide.spawn(function()
+        bide.sleep(s)
+        other:cancel()
+      end)
+      local err = tasks.raised(bide.timeout, 1000 * s, function() other:await() end)
+      assert.equal("ECANCELED", err.code)
+      assert.equal(other, err.task)
+      canceller:await()
+    end)
+  end)
 
-  it("loses to a completion in the same turn: a future resolved then", virtual(function()
-    local future = bide.future()
-    local helper = bide.spawn(function()
-      bide.sleep(1)
+  describe("completion and deadline in one loop turn", function()
+    both("completion wins: of a sleep", function(s, meet)
+      assert.equal("v", bide.timeout(2 * s, function()
+        bide.spawn(meet, 3)
+        bide.sleep(2 * s)
+        return "v"
+      end))
+    end)
+
+    both("completion wins, nothing is lost: of a future, an event, a channel, a lock",
+      function(s, meet)
+      local future, event, ch, lock = bide.future(), bide.event(), bide.channel(), bide.lock()
+      local guard = lock:acquire()
+      local helper = bide.spawn(function()
+        bide.sleep(2 * s)
+        future:resolve "v"
+        event:set()
+        guard:release()
+        ch:send "item"
+      end)
+      local function under(f, ...) return bide.spawn(bide.timeout, 2 * s, f, ...) end
+      tasks.turns(1)
+      local waits = { under(future), under(event.wait, event), under(ch.recv, ch),
+        under(lock.acquire, lock), under(helper) }
+      tasks.turns(1)
+      meet(4)
+      assert.equal("v", waits[1]:await())
+      waits[2]:await()
+      assert.equal("item", waits[3]:await())
+      waits[4]:await():release()
+      waits[5]:await()
+    end)
+  end)
+
+  describe("cancel after the result arrived, before the task ran", function()
+    both("the value is kept, the next wait raises", function(s)
+      local future, got, code = bide.future(), nil, nil
+      local task = bide.spawn(function()
+        bide.timeout(1000 * s, function()
+          got = future:await()
+          code = tasks.code(bide.sleep, 0)
+        end)
+      end)
+      bide.sleep(s)
       future:resolve "v"
+      task:cancel()
+      pcall(task.await, task)
+      assert.equal("v", got)
+      assert.equal("ECANCELED", code)
     end)
-    bide.sleep(0)
-    assert.equal("v", bide.timeout(1, future))
-    helper:await()
-  end))
+  end)
 
-  it("keeps a result that arrived before the cancel; the next wait raises", virtual(function()
-    local future, got, code = bide.future(), nil, nil
-    local task = bide.spawn(function()
-      bide.timeout(10, function()
-        got = future:await()
-        code = tasks.code(bide.sleep, 0)
+  describe("zero, past", function()
+    both("the body runs to its first wait, which is polled once: else timeout", function(s)
+      local log = {}
+      assert.equal("ETIMEDOUT", tasks.code(bide.timeout, 0, function()
+        log[#log + 1] = "ran"
+        bide.sleep(s)
+        log[#log + 1] = "never"
+      end))
+      assert.same({ "ran" }, log)
+    end)
+
+    both("ready goes on", function(s, meet)
+      local done, ch = bide.future(), bide.channel(1)
+      done:resolve "ready"
+      ch:send "item"
+      assert.equal("ready", bide.timeout(0, done))
+      assert.equal("ready", bide.timeout(0, function() return done:await() end))
+      assert.equal("item", bide.timeout(0, ch.recv, ch))
+      bide.timeout(0, bide.sleep, 0)
+      -- past: a deadline that went by while the body computed
+      assert.equal("ready", bide.timeout(s, function()
+        meet(2)
+        return done:await()
+      end))
+    end)
+  end)
+
+  describe("body never waits", function()
+    both("no timeout", function(s, meet)
+      assert.equal("slow", bide.timeout(s, function()
+        meet(3)
+        return "slow"
+      end))
+      assert.equal("body", bide.timeout(0, function() return "body" end))
+    end)
+
+    it("the end of a slice only switches, it never raises; exceptions: `compute` tasks", function()
+      local function long()
+        local past = bide.now() + 0.03
+        while bide.now() < past do end
+        return "whole"
+      end
+      local ok, compute = pcall(bide.compute, long) -- a slicer runs beside the ordinary task
+      assert.equal("whole", bide.timeout(0.001, long))
+      if not ok then return end
+      assert.equal("whole", compute:await())
+      local struck = bide.compute(bide.timeout, 0.001, long)
+      assert.equal("ETIMEDOUT", tasks.code(struck.await, struck))
+    end)
+  end)
+
+  describe("nested, outer shorter / equal", function()
+    both("equal: outer raises; the inner one is not reported as expired", function(s, meet)
+      local inner
+      local err = tasks.raised(bide.timeout, s, function()
+        bide.spawn(meet, 2)
+        inner = tasks.raised(bide.timeout, s, bide.sleep, 1000 * s)
+        error(inner, 0)
       end)
+      assert.equal("ETIMEDOUT", err.code)
+      assert.equal("ECANCELED", inner.code)
     end)
-    bide.sleep(1)
-    future:resolve "v"
-    task:cancel()
-    pcall(task.await, task)
-    assert.equal("v", got)
-    assert.equal("ECANCELED", code)
-  end))
 
-  it("of zero runs the body to its first wait", function()
-    local log = {}
-    local code = tasks.code(bide.timeout, 0, function()
-      log[#log + 1] = "ran"
-      bide.sleep(1)
-      log[#log + 1] = "never"
-    end)
-    assert.equal("ETIMEDOUT", code)
-    assert.same({ "ran" }, log)
-  end)
-
-  it("of zero gives what is ready at the first wait", function()
-    local done = bide.future()
-    done:resolve "ready"
-    assert.equal("ready", bide.timeout(0, function() return done:await() end))
-    assert.equal("body", bide.timeout(0, function() return "body" end))
-  end)
-
-  it("does not strike a body that never waits", function()
-    local result = bide.timeout(0.001, function()
-      local until_ = bide.now() + 0.005
-      while bide.now() < until_ do end
-      return "slow"
-    end)
-    assert.equal("slow", result)
-  end)
-
-  it("nested in an equal one: the outer raises", virtual(function()
-    local inner_caught = false
-    local err = tasks.raised(bide.timeout, 1, function()
-      local ok, err = pcall(bide.timeout, 1, bide.sleep, 10)
-      inner_caught = not ok and bide.is_timeout(err)
-      error(err, 0)
-    end)
-    assert.equal("ETIMEDOUT", err.code)
-    assert.is_false(inner_caught)
-  end))
-
-  it("nested in a shorter one: the inner is not reported as expired", virtual(function()
-    local inner
-    local err = tasks.raised(bide.timeout, 1, function()
-      inner = tasks.raised(bide.timeout, 5, bide.sleep, 10)
-      error(inner, 0)
-    end)
-    assert.equal("ECANCELED", inner.code)
-    assert.equal(1, err.after)
-  end))
-
-  it("swallowed by the body: each later wait raises again", virtual(function()
-    local codes = {}
-    pcall(bide.timeout, 1, function()
-      for i = 1, 3 do
-        codes[i] = tasks.code(bide.sleep, 10)
+    both("outer shorter: outer raises; the inner one is not reported as expired", function(s, meet)
+      for _, both_past in ipairs { false, true } do
+        local inner
+        local err = tasks.raised(bide.timeout, s, function()
+          if both_past then bide.spawn(meet, 4) end
+          inner = tasks.raised(bide.timeout, 2 * s, bide.sleep, 1000 * s)
+          error(inner, 0)
+        end)
+        assert.equal("ECANCELED", inner.code)
+        assert.equal("ETIMEDOUT", err.code)
+        assert.equal(s, err.after)
       end
     end)
-    assert.same({ "ECANCELED", "ECANCELED", "ECANCELED" }, codes)
-  end))
 
-  it("swallowed by the body: a plain return is returned", virtual(function()
-    assert.equal("v", bide.timeout(1, function()
-      pcall(bide.sleep, 10)
-      return "v"
-    end))
-  end))
-
-  it("whose clean-up raises something else raises that", virtual(function()
-    local value = {}
-    local err = tasks.raised(bide.timeout, 1, function()
-      pcall(bide.sleep, 10)
-      error(value)
+    both("inner shorter: the inner raises, the outer one goes on", function(s)
+      assert.equal(s, bide.timeout(1000 * s, function()
+        local err = tasks.raised(bide.timeout, s, bide.sleep, 1000 * s)
+        bide.sleep(0)
+        return err.after
+      end))
     end)
-    assert.equal(value, err)
-    assert.equal("timeout", bide.details(err).during)
-  end))
+  end)
 
-  it("whose close raises something else raises that", virtual(function()
-    local value = {}
-    local err = tasks.raised(bide.timeout, 1, function()
-      local _ <close> = setmetatable({}, { __close = function() error(value) end })
-      bide.sleep(10)
+  describe("body swallows it and returns", function()
+    both("each later wait raises again", function(s)
+      local codes = {}
+      pcall(bide.timeout, s, function()
+        for i = 1, 3 do codes[i] = tasks.code(bide.sleep, 1000 * s) end
+        codes[4] = tasks.code(bide.sleep, 0)
+      end)
+      assert.same({ "ECANCELED", "ECANCELED", "ECANCELED", "ECANCELED" }, codes)
+      bide.sleep(0)
     end)
-    assert.equal(value, err)
-    assert.equal("timeout", bide.details(err).during)
-  end))
+
+    both("a plain return is returned", function(s)
+      assert.equal("v", bide.timeout(s, function()
+        pcall(bide.sleep, 1000 * s)
+        return "v"
+      end))
+      bide.sleep(0)
+    end)
+  end)
+
+  describe("clean-up raises something else", function()
+    both("that error; `bide.details(err).during` is \"timeout\"", function(s)
+      local caught, closed = {}, {}
+      local err = tasks.raised(bide.timeout, s, function()
+        pcall(bide.sleep, 1000 * s)
+        error(caught)
+      end)
+      assert.equal(caught, err)
+      assert.equal("timeout", bide.details(err).during)
+      err = tasks.raised(bide.timeout, s, function()
+        local _ <close> = setmetatable({}, { __close = function() error(closed) end })
+        bide.sleep(1000 * s)
+      end)
+      assert.equal(closed, err)
+      assert.equal("timeout", bide.details(err).during)
+      err = tasks.raised(bide.timeout, s, error, {})
+      assert.is_nil(bide.details(err).during)
+    end)
+  end)
 end)
