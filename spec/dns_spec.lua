@@ -112,6 +112,24 @@ describe("dns.resolve", function()
     assert.equal(3, #log)
   end)
 
+  it("forgets an answer when its time is over, or after a minute", tasks.virtual(function()
+    local log = dns.serve(function(q, reply)
+      reply(dns.answer(q, { "10.0.0.1" }, { ttl = q.name == "short.test" and 30 or 3600 }))
+    end)
+    local opts = { family = 4, timeout = math.huge }
+    for _, case in ipairs { { "short.test", 20, 20 }, { "long.test", 50, 20 } } do
+      local before = #log
+      resolve(case[1], opts)
+      bide.sleep(case[2])
+      resolve(case[1], opts)
+      assert.equal(before + 1, #log)
+      bide.sleep(case[3])
+      resolve(case[1], opts)
+      assert.equal(before + 2, #log)
+    end
+    bide.dns.servers()
+  end))
+
   it("remembers a bounded number of names", function()
     local log = dns.serve(plain)
     for i = 1, 300 do resolve(("n%d.test"):format(i), { family = 4 }) end
@@ -180,6 +198,59 @@ describe("dns.resolve", function()
       plain(q, reply)
     end)
     assert.same({ "127.0.0.9" }, resolve("poisoned.test", { family = 4, timeout = 60 }))
+  end)
+
+  it("follows aliases within an answer, and no others", function()
+    dns.serve(function(q, reply)
+      local alias = function(from, to) return dns.record(from, "CNAME", dns.pack_name(to)) end
+      local records = {
+        ["alias.test"] = { alias(q.name, "real.test"), dns.record("real.test", "A", "\10\0\0\7") },
+        ["circle.test"] = { alias(q.name, "b.test"), alias("b.test", q.name) },
+        ["itself.test"] = { alias(q.name, q.name) },
+        ["nowhere.test"] = { alias(q.name, "real.test") },
+        ["other.test"] = { dns.record(q.name, "AAAA", ("\1"):rep(16)) },
+      }
+      reply(dns.answer(q, {}, { records = records[q.name] }))
+    end)
+    assert.same({ "10.0.0.7" }, resolve("alias.test", { family = 4 }))
+    for _, name in ipairs { "circle", "itself", "nowhere", "other" } do
+      raises("EAI_NODATA", resolve, name .. ".test", { family = 4 })
+    end
+  end)
+
+  it("ends when a name in an answer points at itself, or beyond its end", function()
+    dns.serve(function(q, reply)
+      local name = q.name == "self.test" and string.pack(">I2", 0xc000 | 12 + #q.question)
+        or q.name == "beyond.test" and "\xff\xff" or "\63abc"
+      reply(dns.answer(q, {}, { records = {
+        name .. string.pack(">I2I2I4s2", 1, 1, 60, "\10\0\0\1") } }))
+    end)
+    for _, name in ipairs { "self.test", "beyond.test", "cut.test" } do
+      local ok, err = pcall(resolve, name, { family = 4, timeout = 10 })
+      assert.is_false(ok and err)
+      assert.matches("^EAI_", err.code)
+    end
+  end)
+
+  it("takes the one right answer out of a thousand wrong ones", function()
+    dns.serve(function(q, reply)
+      for i = 1, 1000 do
+        local id = string.pack(">I2", i)
+        if id ~= q.id then reply(dns.answer(q, { "6.6.6.6" }, { id = id })) end
+        if i % 50 == 0 then bide.sleep(0) end -- as many as a socket's buffer holds
+      end
+      plain(q, reply)
+    end)
+    assert.same({ "127.0.0.9" }, resolve("flood.test", { family = 4, timeout = 60 }))
+  end)
+
+  it("asks the next server when one refuses", function()
+    local closed = bide.udp.bind("127.0.0.1", 0)
+    local _, port = closed:address()
+    closed:close()
+    local _, good = dns.serve(plain)
+    bide.dns.servers { "127.0.0.1:" .. port, good }
+    assert.same({ "127.0.0.9" }, resolve("second.test", { family = 4, timeout = 60 }))
   end)
 
   it("survives answers cut at any byte, and bytes changed at any place", function()
@@ -304,66 +375,6 @@ describe("the hosts file", function()
   end)
 end)
 
-describe("connecting by name", function()
-  after_each(function() bide.dns.servers() end)
-
-  local function echo_server()
-    local server = bide.tcp.listen("127.0.0.1", 0, function(s) s:write((s:local_address())) end,
-      { daemon = true })
-    return select(2, server:address())
-  end
-
-  it("takes the family that answers when the other one's server is silent", function()
-    local port = echo_server()
-    dns.serve(function(q, reply)
-      if q.type == "A" then reply(dns.answer(q, { "127.0.0.1" })) end
-    end)
-    local started = bide.now()
-    local s <close> = bide.tcp.connect("half.test", port)
-    assert.equal("127.0.0.1", s:read_all())
-    assert.truthy(bide.now() - started < 1.5)
-  end)
-
-  it("uses an answer that comes while the first address is being tried", function()
-    local port = echo_server()
-    dns.serve(function(q, reply)
-      if q.type == "AAAA" then return reply(dns.answer(q, { "::1" })) end
-      bide.sleep(0.05)
-      reply(dns.answer(q, { "127.0.0.1" }))
-    end)
-    local s <close> = bide.tcp.connect("late.test", port) -- nobody listens at [::1]
-    assert.equal("127.0.0.1", s:read_all())
-  end)
-
-  it("names every address in the final error", function()
-    local port = echo_server()
-    dns.serve(function(q, reply)
-      reply(dns.answer(q, q.type == "A" and { "127.0.0.2", "127.0.0.3" } or { "::1" }))
-    end)
-    local err = raises("ECONNREFUSED", bide.tcp.connect, "three.test", port)
-    assert.equal(3, #err.errors)
-    local hosts = {}
-    for i, e in ipairs(err.errors) do
-      hosts[i] = e.host
-      assert.equal(e.host:find ":" and e.code or "ECONNREFUSED", e.code)
-    end
-    assert.same({ "127.0.0.2", "127.0.0.3", "::1" }, sorted(hosts))
-  end)
-
-  it("fails with the look-up's error when there is no address", function()
-    dns.serve(function(q, reply) reply(dns.answer(q, {}, { rcode = 3 })) end)
-    local err = raises("EAI_NONAME", bide.tcp.connect, "none.test", 80)
-    assert.equal("none.test", err.host)
-  end)
-
-  it("gives up in time while the server is silent", function()
-    dns.serve(silent)
-    local started = bide.now()
-    raises("ETIMEDOUT", bide.tcp.connect, "silent.test", 80, { timeout = 0.05 })
-    assert.truthy(bide.now() - started < 2)
-  end)
-end)
-
 describe("a program that ends while a look-up hangs", function()
   it("does not wait for it", function()
     local started = bide.now()
@@ -378,5 +389,29 @@ describe("a program that ends while a look-up hangs", function()
     ]] }, { seconds = 30 })
     assert.same({ status = 0, out = "over\n", err = "" }, result)
     assert.truthy(bide.now() - started < 10)
+  end)
+end)
+
+describe("the domains to search", function()
+  it("are those of resolv.conf, tried before a short name and after a long one", function()
+    local result = process.run({ process.program, "-e", [[
+      package.path = "./?.lua;" .. package.path
+      local bide, dns = require "bide", require "spec.support.dns"
+      local log = dns.serve(function(q, reply)
+        local found = q.name == "wiki.corp.test" or q.name == "a.b.corp.test"
+        reply(dns.answer(q, found and { "10.0.0.3" } or {}, { rcode = not found and 3 or nil }))
+      end)
+      for _, name in ipairs { "wiki", "a.b", "wiki.", "none" } do
+        print(name, (bide.try(function() return bide.dns.resolve(name, { family = 4 })[1] end)))
+        for i, q in ipairs(log) do print("", q.name) log[i] = nil end
+      end
+      os.exit(0)
+    ]] }, { env = { LOCALDOMAIN = "lab.test corp.test" }, seconds = 30 })
+    assert.equal("", result.err)
+    assert.equal(table.concat({
+      "wiki\t10.0.0.3", "\twiki.lab.test", "\twiki.corp.test",
+      "a.b\t10.0.0.3", "\ta.b", "\ta.b.lab.test", "\ta.b.corp.test",
+      "wiki.\tnil", "\twiki",
+      "none\tnil", "\tnone.lab.test", "\tnone.corp.test", "\tnone", "" }, "\n"), result.out)
   end)
 end)

@@ -38,7 +38,13 @@ function M.parse(packet)
     question = packet:sub(13, at + 4) }
 end
 
---- The answer to `q`: `addresses` of its type; opts: ttl, rcode, id, truncated, question.
+--- A record of an answer, its data as bytes.
+function M.record(name, kind, data)
+  return pack_name(name) .. string.pack(">I2I2I4s2", types[kind], 1, 60, data)
+end
+
+--- The answer to `q`: `addresses` of its type; opts: ttl, rcode, id, truncated, question, and more
+--- `records` as bytes.
 function M.answer(q, addresses, opts)
   opts = opts or {}
   local flags = 0x8180 | (opts.truncated and 0x200 or 0) | (opts.rcode or 0)
@@ -47,6 +53,7 @@ function M.answer(q, addresses, opts)
     records[i] = string.pack(">I2I2I2I4s2", 0xc00c, types[q.type], 1, opts.ttl or 60,
       pack_address(q.type, text))
   end
+  table.move(opts.records or {}, 1, #(opts.records or {}), #records + 1, records)
   return (opts.id or q.id) .. string.pack(">I2I2I2I2I2", flags, 1, #records, 0, 0)
     .. (opts.question or q.question) .. table.concat(records)
 end
@@ -55,7 +62,8 @@ M.pack_name = pack_name
 
 --- Starts a server as daemons of the run and has names looked up there until the run is told
 --- otherwise (bide.dns.servers()). `script(q, reply, over)` is called in a task of its own for each
---- query; `reply(packet)` sends, over = "udp" or "tcp". Returns a log, the list of queries.
+--- query; `reply(packet)` sends, over = "udp" or "tcp". Returns a log, the list of queries, and the
+--- server's address.
 function M.serve(script)
   local log = {}
   local socket, listener
@@ -85,8 +93,9 @@ function M.serve(script)
       bide.spawn(script, q, function(answer) open:send(answer, host, port) end, "udp")
     end
   end)
-  bide.dns.servers { ("127.0.0.1:%d"):format(select(2, socket:address())) }
-  return log
+  local address = ("127.0.0.1:%d"):format(select(2, socket:address()))
+  bide.dns.servers { address }
+  return log, address
 end
 
 return M
