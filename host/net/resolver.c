@@ -8,14 +8,18 @@
 #include "hosts.h"
 #include "names.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
 #define CACHE_MAX 256
+#define BUCKETS   1024 /* of look-ups under way; a power of two */
 
 typedef struct bide_lookup {
   struct bide_lookup *next, *prev; /* in a ring of the resolver's, NULL once answered */
+  struct bide_lookup *chain;       /* in its bucket, while its question is under way */
+  uint32_t hash;
   bide_resolver *resolver;
   bide_query queries; /* ring */
   bide_question question;
@@ -39,6 +43,7 @@ struct bide_resolver {
   bide_alarm soon;            /* set while `known` is not empty */
   bide_lookup lookups, known; /* rings */
   uint32_t waiting;           /* queries */
+  bide_lookup **buckets;      /* owned; the same look-ups, those of `known` apart, by name */
   bide_cached *cache;         /* owned, CACHE_MAX places once there is an answer to keep */
   uint32_t cached, oldest;
 };
@@ -62,7 +67,11 @@ static bide_resolver *open_resolver(bide_net *net) {
   *r = (bide_resolver){.host = net->host, .names = bide__names_new(net)};
   r->lookups.next = r->lookups.prev = &r->lookups;
   r->known.next = r->known.prev = &r->known;
-  if (r->names) return net->resolver = r;
+  r->buckets = bide__alloc(net->host, BUCKETS * sizeof *r->buckets);
+  if (r->buckets) memset(r->buckets, 0, BUCKETS * sizeof *r->buckets);
+  if (r->names && r->buckets) return net->resolver = r;
+  if (r->names) bide__names_free(r->names);
+  if (r->buckets) bide__free(net->host, r->buckets, BUCKETS * sizeof *r->buckets);
   bide__free(net->host, r, sizeof *r);
   return NULL;
 }
@@ -207,7 +216,20 @@ static void link_lookup(bide_lookup *ring, bide_lookup *l) {
   ring->prev = l;
 }
 
+static uint32_t hash_of(const char *name, int family) {
+  uint32_t x = (uint32_t)family;
+  for (; *name; name++) x = (x ^ (unsigned char)tolower((unsigned char)*name)) * 16777619u;
+  return x ^ x >> 15;
+}
+
+static bide_lookup **bucket(bide_resolver *r, uint32_t hash) {
+  return &r->buckets[hash & (BUCKETS - 1)];
+}
+
 static void unlink_lookup(bide_lookup *l) {
+  bide_lookup **at = bucket(l->resolver, l->hash);
+  while (*at && *at != l) at = &(*at)->chain;
+  if (*at) *at = l->chain;
   l->prev->next = l->next;
   l->next->prev = l->prev;
   l->next = l->prev = NULL;
@@ -264,13 +286,15 @@ void bide__resolver_close(bide_net *net) {
   cache_clear(r);
   if (r->cache) bide__free(r->host, r->cache, CACHE_MAX * sizeof *r->cache);
   bide__hosts_fini(r->host, &r->hosts);
+  bide__free(r->host, r->buckets, BUCKETS * sizeof *r->buckets);
   bide__free(r->host, r, sizeof *r);
 }
 
 static bide_lookup *find_lookup(bide_resolver *r, const char *name, int family) {
-  for (bide_lookup *l = r->lookups.next; l != &r->lookups; l = l->next)
-    if (l->family == family && !strcasecmp(l->name, name)) return l;
-  return NULL;
+  uint32_t hash = hash_of(name, family);
+  bide_lookup *l = *bucket(r, hash);
+  while (l && (l->hash != hash || l->family != family || strcasecmp(l->name, name))) l = l->chain;
+  return l;
 }
 
 /* Begins a look-up; `known` (may be NULL) is taken over, also on failure. */
@@ -285,6 +309,10 @@ static bide_lookup *new_lookup(bide_resolver *r, const char *name, int family, b
     goto fail;
   l->queries.next = l->queries.prev = &l->queries;
   link_lookup(known ? &r->known : &r->lookups, l);
+  if (known) return l;
+  l->hash = hash_of(name, family);
+  l->chain = *bucket(r, l->hash);
+  *bucket(r, l->hash) = l;
   return l;
 fail:
   if (l) bide__free(r->host, l, sizeof *l);
