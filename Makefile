@@ -209,10 +209,17 @@ $(BUILD)/spec/c/%: $(OBJ)/spec/c/%.o $(call objects,$(C_SUPPORT_SRC) $(PROTO_SRC
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^
 
-FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-$(BUILD)/fuzz/%: spec/fuzz/%.c $(PROTO_SRC) $(wildcard host/http/*.h spec/fuzz/*.h)
+# The protocol code is compiled once for all of them.
+FUZZ_CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -Ihost -O1 -g \
+  -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+FUZZ_HEADERS := $(wildcard host/http/*.h spec/fuzz/*.h)
+FUZZ_PROTO := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(PROTO_SRC))
+$(BUILD)/fuzz/obj/%.o: %.c $(FUZZ_HEADERS)
 	@mkdir -p $(@D)
-	$(CLANG) -std=c11 -D_GNU_SOURCE $(WARNINGS) -I. -Ihost $(FUZZ_FLAGS) -o $@ $< $(PROTO_SRC)
+	$(CLANG) $(FUZZ_CFLAGS) -c -o $@ $<
+$(BUILD)/fuzz/fuzz_%: spec/fuzz/fuzz_%.c $(FUZZ_PROTO) $(FUZZ_HEADERS)
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_PROTO)
 
 fuzzers: $(FUZZERS)
 

@@ -10,12 +10,16 @@ BENCH_PROGRAMS := $(addprefix $(BENCH_DIR)/,$(basename $(notdir $(BENCH_SOURCES)
 BENCH_CFLAGS = -std=c11 -D_GNU_SOURCE -O2 -g \
   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WERROR)
 
-.PHONY: bench-programs bench-run bench-clean
+.PHONY: bench-programs bench-run bench-names bench-clean
 
 bench-programs: $(BENCH_PROGRAMS)
 
 bench-run: bench-programs $(BUILD)/bin/bide
 	BIDE=$(BUILD)/bin/bide BENCH_BUILD=$(BENCH_DIR) bench/run $(if $(QUICK),--quick) $(NAME)
+
+# Names on the loop beside names on threads: five minutes of waiting, so not among the others.
+bench-names: $(BENCH_DIR)/names $(BENCH_DIR)/dns_server $(BUILD)/bin/bide
+	BIDE=$(BUILD)/bin/bide BENCH_BUILD=$(BENCH_DIR) bench/micro/names.sh
 
 bench-clean:
 	rm -rf $(BENCH_DIR)
