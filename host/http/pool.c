@@ -78,19 +78,25 @@ static void put(bide_hconn *hc) {
 
 enum { SWEEP_MS = 1000 };
 
+/* The first whose time is over, or NULL. */
+static bide_hconn *find_over(const bide_hpool *p, uint64_t now) {
+  bide_hconn *hc = p->oldest;
+  while (hc && hc->idle_until > now) hc = hc->newer;
+  return hc;
+}
+
 static void on_sweep(uv_timer_t *timer) {
   bide_http *http = timer->data;
   uint64_t now = bide__now_ns(http->host);
-  bide_hpool *p, *pnext;
+  bide_hpool *p, *next;
+  bide_hconn *hc;
   bool more = false;
-  for (p = http->pools; p; p = pnext) {
-    bide_hconn *hc, *next;
-    pnext = p->next;
-    for (hc = p->oldest; hc; hc = next) {
-      next = hc->newer;
-      if (hc->idle_until <= now) bide__hconn_close(hc);
-      else more = true;
-    }
+  for (p = http->pools; p; p = next) {
+    p->refs++;
+    while ((hc = find_over(p, now)) != NULL) bide__hconn_close(hc);
+    more = more || p->oldest;
+    next = p->next;
+    bide__hpool_unref(p);
   }
   if (more) return;
   http->sweep_on = false;
@@ -181,14 +187,18 @@ void bide__hpool_unwait(bide_hx *hx) {
 
 /* ---- getting and giving ---- */
 
+/* The server may close it at any moment; or it has done so, as far as one can look. What may not be
+ * repeated is looked at closely. */
+static bool is_stale(const bide_hx *hx, const bide_hconn *hc) {
+  return hc->idle_until <= bide__http_now(hx->http->host) ||
+         (!hx->idempotent && !bide__conn_is_quiet(hc->conn));
+}
+
 static bide_hconn *take_idle(bide_hx *hx) {
-  bide_hconn *hc = hx->origin->idle;
+  bide_hconn *hc;
   if (hx->retried) return NULL; /* the others are likely to be as stale */
-  while (hc && !hx->idempotent && !bide__conn_is_quiet(hc->conn)) {
-    bide_hconn *next = hc->next;
-    bide__hconn_close(hc); /* may not be repeated: look closer first */
-    hc = next;
-  }
+  /* Closing one may close others: always the first of what is left. */
+  while ((hc = hx->origin->idle) != NULL && is_stale(hx, hc)) bide__hconn_close(hc);
   if (hc) bide__hpool_take(hc);
   return hc;
 }
