@@ -233,8 +233,7 @@ static bide_tls_context *find_context(lua_State *L, bide_host *h, const bide_hsp
   if (spec->proxy.p)
     bide__error(L, h, "ENOTSUP", lua_tostring(L, METHOD), "%s: https through a proxy",
                 lua_tostring(L, URL));
-  if (!spec->tls) lua_pushnil(L);
-  return bide__tls_client_find(L, h, spec->tls ? OPTS : lua_gettop(L), "\x08http/1.1");
+  return bide__tls_client_find(L, h, OPTS, &spec->tls);
 }
 
 static int attempt(lua_State *L, int arg) {

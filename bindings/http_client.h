@@ -48,14 +48,14 @@ typedef struct bide_hspec { /* options that C understands; indices into the fram
   uint64_t max_body;
   int redirects;
   bool decompress, stream;
-  bool bounded;      /* max_body was given: it holds for streams too */
-  bool tls;          /* … options of TLS, read where it is needed */
-  bool complex;      /* there are options that lua/bide/http.lua must rewrite first */
-  int headers, body; /* stack indices, 0: none */
-  bide_slice proxy;  /* its URL, borrowed from the table of options */
-  bool close;        /* the request says Connection: close */
-  bool feeding;      /* the body is a function */
-  bool has_length;   /* … of a length that the headers announce */
+  bool bounded;        /* max_body was given: it holds for streams too */
+  bool complex;        /* there are options that lua/bide/http.lua must rewrite first */
+  int headers, body;   /* stack indices, 0: none */
+  bide_slice proxy;    /* its URL, borrowed from the table of options */
+  bide_tls_config tls; /* what https is to be verified with, borrowed alike */
+  bool close;          /* the request says Connection: close */
+  bool feeding;        /* the body is a function */
+  bool has_length;     /* … of a length that the headers announce */
   uint64_t length;
 } bide_hspec;
 

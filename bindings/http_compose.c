@@ -24,7 +24,9 @@ enum {
   O_URL,
   O_PROXY,
   O_VERIFY,
-  O_PEM,
+  O_CA,
+  O_CERT,
+  O_KEY,
   O_COMPLEX
 };
 
@@ -48,9 +50,9 @@ static const struct {
     {"multipart", O_COMPLEX},
     {"proxy", O_PROXY},
     {"verify", O_VERIFY},
-    {"ca", O_PEM},
-    {"cert", O_PEM},
-    {"key", O_PEM},
+    {"ca", O_CA},
+    {"cert", O_CERT},
+    {"key", O_KEY},
 };
 enum { NAME_COUNT = sizeof names / sizeof names[0] };
 
@@ -112,6 +114,12 @@ static bool boolean(lua_State *L, int arg, const char *name) {
   return lua_toboolean(L, -1);
 }
 
+/* A certificate or key: the string is the table's. */
+static void read_pem(lua_State *L, int arg, bide_tls_pem *pem) {
+  if (lua_type(L, -1) != LUA_TSTRING) bad(L, arg, lua_tostring(L, -2), "a string");
+  pem->p = lua_tolstring(L, -1, &pem->n);
+}
+
 /* Value on top. Headers and body are kept in the places reserved for them. */
 static void read_option(lua_State *L, int id, int arg, bide_hspec *spec, int keep) {
   int type = lua_type(L, -1);
@@ -153,13 +161,11 @@ static void read_option(lua_State *L, int id, int arg, bide_hspec *spec, int kee
     if (memchr(spec->proxy.p, '@', spec->proxy.n)) spec->complex = true; /* credentials */
     break;
   case O_VERIFY:
-    (void)boolean(L, arg, "verify");
-    spec->tls = true;
+    spec->tls.verify = boolean(L, arg, "verify") ? BIDE_TLS_REQUIRED : BIDE_TLS_NONE;
     break;
-  case O_PEM:
-    if (type != LUA_TSTRING) bad(L, arg, lua_tostring(L, -2), "a string");
-    spec->tls = true;
-    break;
+  case O_CA: read_pem(L, arg, &spec->tls.ca); break;
+  case O_CERT: read_pem(L, arg, &spec->tls.cert); break;
+  case O_KEY: read_pem(L, arg, &spec->tls.key); break;
   case O_COMPLEX: spec->complex = true; break;
   default: break; /* method, url: looked at by the caller */
   }
@@ -170,7 +176,11 @@ void bide__options_read(lua_State *L, int idx, int arg, bide_hspec *spec) {
       .timeout = {HUGE_VAL, BIDE_CONNECT_TIMEOUT, 10, 60, 30, HUGE_VAL},
       .max_body = 64 * 1024 * 1024,
       .redirects = 10,
-      .decompress = true};
+      .decompress = true,
+      .tls = {.verify = BIDE_TLS_REQUIRED,
+              .version = 12,
+              .alpn = "\x08http/1.1",
+              .alpn_n = sizeof "\x08http/1.1" - 1}};
   int keep = lua_gettop(L) + 1;
   *spec = defaults;
   lua_settop(L, keep + 1);

@@ -63,11 +63,17 @@ void bide__tls_error_push(lua_State *L, bide_host *h, const bide_tls_failure *wh
 
 /* ---- options ---- */
 
-static void read_pem(lua_State *L, int idx, const char *name, bide_tls_pem *pem) {
-  pem->p = bide__opt_string(L, idx, name, &pem->n);
+static void check_pem(lua_State *L, int idx, const char *name, const bide_tls_pem *pem) {
   if (pem->p && (!pem->n || strlen(pem->p) != pem->n))
     luaL_argerror(L, idx,
                   lua_pushfstring(L, "option '%s': path or PEM text without NUL expected", name));
+}
+
+static void check_pems(lua_State *L, int idx, const bide_tls_config *c) {
+  check_pem(L, idx, "ca", &c->ca);
+  check_pem(L, idx, "cert", &c->cert);
+  check_pem(L, idx, "key", &c->key);
+  if (c->key.p && !c->cert.p) luaL_argerror(L, idx, "option 'key': without option 'cert'");
 }
 
 #define ALPN_ROOM 512
@@ -115,13 +121,12 @@ static void read_version(lua_State *L, int idx, spec *o) {
 
 static void read_spec(lua_State *L, int idx, spec *o, const char *alpn) {
   memset(o, 0, sizeof *o);
-  read_pem(L, idx, "ca", &o->config.ca);
-  read_pem(L, idx, "cert", &o->config.cert);
-  read_pem(L, idx, "key", &o->config.key);
+  o->config.ca.p = bide__opt_string(L, idx, "ca", &o->config.ca.n);
+  o->config.cert.p = bide__opt_string(L, idx, "cert", &o->config.cert.n);
+  o->config.key.p = bide__opt_string(L, idx, "key", &o->config.key.n);
+  check_pems(L, idx, &o->config);
   read_version(L, idx, o);
   read_alpn(L, idx, o, alpn);
-  if (o->config.key.p && !o->config.cert.p)
-    luaL_argerror(L, idx, "option 'key': without option 'cert'");
 }
 
 /* ---- holds ---- */
@@ -184,28 +189,34 @@ static void put_key(char *at, const bide_tls_config *c) {
   put_part(at, c->alpn, c->alpn_n);
 }
 
-bide_tls_context *bide__tls_client_find(lua_State *L, bide_host *h, int idx, const char *alpn) {
-  bide_tls_failure why = {0};
+bide_tls_context *bide__tls_client_find(lua_State *L, bide_host *h, int idx,
+                                        const bide_tls_config *config) {
+  bide_tls_failure why;
   bide_tls_context *x = NULL;
   char room[512], *key = room;
-  int top = lua_gettop(L);
-  spec o;
-  luaL_checkstack(L, 10, NULL);
+  size_t n = key_size(config);
+  int top = lua_gettop(L), status;
   load(L, h);
-  read_spec(L, idx, &o, alpn);
-  o.config.verify = bide__opt_boolean(L, idx, "verify", 1) ? BIDE_TLS_REQUIRED : BIDE_TLS_NONE;
-  size_t n = key_size(&o.config);
   if (n > sizeof room) key = lua_newuserdatauv(L, n, 0);
-  put_key(key, &o.config);
-  int status = bide__tls_client_context(h, &o.config, key, n, &x, &why);
-  if (status) failed(L, h, status, &why);
+  put_key(key, config);
+  x = bide__tls_client_known(h, config, key, n);
+  if (!x) {
+    check_pems(L, idx, config);
+    memset(&why, 0, sizeof why);
+    status = bide__tls_client_context(h, config, key, n, &x, &why);
+    if (status) failed(L, h, status, &why);
+  }
   lua_settop(L, top);
   return x;
 }
 
 bide_tls_hold *bide__tls_client_push(lua_State *L, bide_host *h, int idx, const char *alpn) {
+  spec o;
+  luaL_checkstack(L, 10, NULL);
+  read_spec(L, idx, &o, alpn);
+  o.config.verify = bide__opt_boolean(L, idx, "verify", 1) ? BIDE_TLS_REQUIRED : BIDE_TLS_NONE;
   bide_tls_hold *hold = push_hold(L, load(L, h));
-  hold->context = bide__tls_client_find(L, h, idx, alpn);
+  hold->context = bide__tls_client_find(L, h, idx, &o.config);
   hold->module->context_ref(hold->context);
   return hold;
 }

@@ -19,12 +19,13 @@ typedef struct bide_tls_hold {
   bide_tls_context *context; /* a reference */
 } bide_tls_hold;
 
-/* The context of a client with the options in the table at idx (or none). `alpn`: the protocols
- * when the options name none, as in bide_tls_config, or NULL. Loads the module if need be. Raises
- * argument errors, and ETLS when a certificate can't be read. Borrowed: to be referred to before
- * anything else runs. */
-bide_tls_context *bide__tls_client_find(lua_State *L, bide_host *h, int idx, const char *alpn);
-/* The same as a hold, which is pushed. */
+/* The context of a client with these options, whose strings Lua holds; `idx`: the argument they
+ * came in, for errors. Loads the module if need be. Raises argument errors, and ETLS when a
+ * certificate can't be read. Borrowed: to be referred to before anything else runs. */
+bide_tls_context *bide__tls_client_find(lua_State *L, bide_host *h, int idx,
+                                        const bide_tls_config *config);
+/* The same for the options in the table at idx (or none), as a hold, which is pushed. `alpn`: the
+ * protocols when the options name none, as in bide_tls_config, or NULL. */
 bide_tls_hold *bide__tls_client_push(lua_State *L, bide_host *h, int idx, const char *alpn);
 /* The same for a server, which needs `cert`; made anew each time, with those of its `sni`. */
 bide_tls_hold *bide__tls_server_push(lua_State *L, bide_host *h, int idx, const char *alpn);

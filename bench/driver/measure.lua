@@ -6,8 +6,9 @@
 --   bide(ctx, state)        one round of bide → table of figures
 --   baseline(ctx, state)    one round of the baseline → table of figures with the same keys
 --   rounds, quick_rounds    how often (default 3 and 1)
---   rows                    what to publish: { key=, name=, unit=, baseline=, and one target }
--- Targets: ratio_at_most, ratio_at_least (bide over baseline), at_most (bide alone).
+--   rows                    what to publish: { key=, name=, unit=, baseline=, and a target }
+-- Targets: ratio_at_most, ratio_at_least (bide over baseline), at_most (bide alone); without
+-- one the row is there to compare others with.
 --
 -- Invariant: the sides alternate, and a ratio is the median of the rounds' own ratios, so that a
 -- machine whose speed wanders shifts both sides alike.
@@ -29,7 +30,7 @@ end
 local function verdict(row, bide, ratio)
   if row.at_most then return bide <= row.at_most end
   if row.ratio_at_most then return ratio <= row.ratio_at_most end
-  return ratio >= row.ratio_at_least
+  return not row.ratio_at_least or ratio >= row.ratio_at_least
 end
 
 local function publish(row, rounds)

@@ -13,7 +13,7 @@ end
 local function target(row)
   if row.at_most then return ("<= %g"):format(row.at_most) end
   if row.ratio_at_most then return ("<= %gx"):format(row.ratio_at_most) end
-  return (">= %gx"):format(row.ratio_at_least)
+  return row.ratio_at_least and (">= %gx"):format(row.ratio_at_least)
 end
 
 function M.header(quick)
@@ -26,7 +26,8 @@ end
 function M.rows(_, results)
   for _, r in ipairs(results) do
     io.write(LINE:format(r.row.name, number(r.bide, r.row.unit), number(r.baseline, r.row.unit),
-      ("%.2f"):format(r.ratio), target(r.row), r.met and "met" or "NOT met", r.row.baseline))
+      ("%.2f"):format(r.ratio), target(r.row) or "-",
+      not target(r.row) and "-" or r.met and "met" or "NOT met", r.row.baseline))
   end
   io.flush()
 end

@@ -140,16 +140,25 @@ static int make(bide_net *net, const bide_tls_config *config, const char *key, s
   return status;
 }
 
+bide_tls_context *bide__tls_client_known(bide_host *h, const bide_tls_config *config,
+                                         const char *key, size_t n) {
+  bide_net *net = bide__net(h);
+  bide_tls_entry *e = net ? take(net, key, n) : NULL;
+  if (!e) return NULL;
+  if (!is_fresh(e, config, uv_now(h->loop))) {
+    free_entry(net, e);
+    return NULL;
+  }
+  put(net, e);
+  return e->context;
+}
+
 int bide__tls_client_context(bide_host *h, const bide_tls_config *config, const char *key, size_t n,
                              bide_tls_context **out, bide_tls_failure *why) {
   bide_net *net = bide__net(h);
+  bide_tls_entry *e;
   if (!net) return h->closed ? UV_ECANCELED : UV_ENOMEM;
-  bide_tls_entry *e = take(net, key, n);
-  if (e && !is_fresh(e, config, uv_now(h->loop))) {
-    free_entry(net, e);
-    e = NULL;
-  }
-  int status = e ? 0 : make(net, config, key, n, &e, why);
+  int status = make(net, config, key, n, &e, why);
   if (status) return status;
   put(net, e);
   *out = e->context;

@@ -103,9 +103,12 @@ extern const bide_tls_core bide__tls_core;
 const bide_tls_module *bide__tls_module(bide_host *h);
 /* UV_ENOTSUP when it is of another build. */
 int bide__tls_set_module(bide_host *h, const bide_tls_module *m);
-/* The context of a client with these options, made or found by `key`, which tells all of them;
- * borrowed, until this is called again. A file that has changed is read again. 0, UV_ENOMEM, or
- * BIDE_ETLS and *why. */
+/* The context of a client with these options, kept under `key`, which tells all of them; borrowed,
+ * until bide__tls_client_context is called. NULL when it is not kept, or a file of its has changed.
+ */
+bide_tls_context *bide__tls_client_known(bide_host *h, const bide_tls_config *config,
+                                         const char *key, size_t n);
+/* Makes and keeps it. 0, UV_ENOMEM, or BIDE_ETLS and *why. */
 int bide__tls_client_context(bide_host *h, const bide_tls_config *config, const char *key, size_t n,
                              bide_tls_context **out, bide_tls_failure *why);
 /* Is it TLS? Then its module's functions may be called. */

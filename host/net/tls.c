@@ -15,6 +15,12 @@
 
 #define SEND_TURN (1u << 18) /* bytes encrypted in one go, so that others get their turn */
 
+/* What others left in this thread's queue of errors is not ours: a call of OpenSSL's that fails
+ * begins with an empty one. It mostly is, and looking costs a tenth of clearing. */
+static inline void forget_errors(void) {
+  if (BIDE_UNLIKELY(ERR_peek_error() != 0)) ERR_clear_error();
+}
+
 /* ---- between the two layers ---- */
 
 static int ask(bide_tls *t, int events) {
@@ -181,7 +187,7 @@ static ssize_t tls_recv(bide_conn *c, char *p, size_t n) {
   t->more = 0;
   if (t->error) return t->error;
   if (t->state != BIDE_TLS_OPEN || is_dry(t)) return UV_EAGAIN;
-  ERR_clear_error();
+  forget_errors();
   while (total < n && !status) {
     if (SSL_read_ex(t->ssl, p + total, n - total, &got)) total += got;
     else status = outcome(t, &t->read_needs);
@@ -212,7 +218,7 @@ static ssize_t tls_send(bide_conn *c, const uv_buf_t *bufs, unsigned n) {
   size_t total = 0, skip = 0, got;
   if (t->error) return t->error;
   if (t->state != BIDE_TLS_OPEN) return UV_EAGAIN;
-  ERR_clear_error();
+  forget_errors();
   while (total < SEND_TURN) {
     const char *p;
     while (n && bufs->len == skip) bufs++, n--, skip = 0;
