@@ -346,7 +346,8 @@ D_LUA := $(DESTDIR)$(LUADIR)
 D_LUAC := $(DESTDIR)$(LUACDIR)
 MAN_PAGE := $(wildcard docs/bide.1)
 FILL := sed -e 's:@PREFIX@:$(PREFIX):g' -e 's:@LIBDIR@:$(LIBDIR):g' \
-  -e 's:@INCLUDEDIR@:$(INCLUDEDIR):g' -e 's:@VERSION@:$(VERSION):g'
+  -e 's:@INCLUDEDIR@:$(INCLUDEDIR):g' -e 's:@VERSION@:$(VERSION):g' \
+  -e 's:@SOVERSION@:$(SOVERSION):g'
 
 install: install-program install-library install-module
 
@@ -365,6 +366,7 @@ install-library: library
 	ln -sf $(notdir $(LIB_REAL)) $(D_LIB)/libbide.so
 	$(FILL) bindings/bide.pc.in >$(D_LIB)/pkgconfig/bide.pc
 	$(FILL) bindings/bide-config.cmake.in >$(D_LIB)/cmake/bide/bide-config.cmake
+	$(FILL) bindings/bide-config-version.cmake.in >$(D_LIB)/cmake/bide/bide-config-version.cmake
 	$(if $(DESTDIR),,-[ "$$(id -u)" != 0 ] || ldconfig)
 
 install-module: module

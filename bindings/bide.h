@@ -13,12 +13,13 @@
 #define BIDE_H
 
 #include <stddef.h>
-#include <lua.h>
 #include <uv.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#include <lua.h> /* says nothing of C++ by itself */
 
 #define BIDE_VERSION_MAJOR 0
 #define BIDE_VERSION_MINOR 1
@@ -96,7 +97,11 @@ BIDE_API bide_host *bide_new(const bide_options *options);
 /* Ends a host: cancels all its tasks, newest first, and refuses every further wait; runs their
  * clean-up within bounds; closes what it has on the loop, the Lua state, and its own loop. Ends in
  * bounded time whatever the scripts do, but for finalizers written in Lua (a sandbox refuses those)
- * and blocking work of bide_work, which it waits for.
+ * and blocking work of bide_work, which it waits for (job->cancel makes that short).
+ *
+ * Finalizers of userdata may close handles of theirs on either kind of loop; on the host's own,
+ * what is then still open is closed without a callback and its memory must live until bide_free
+ * returns; on a caller's nothing of the caller's is touched. Order: ARCHITECTURE.md, "Teardown".
  *
  * Futures of C that are still to be filled have their cancel hooks called, and may be filled after
  * bide_free: that frees them. Not from within a task, or a callback of the loop: it runs the loop

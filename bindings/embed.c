@@ -23,6 +23,30 @@ const char *bide_version(void) {
   return BIDE_VERSION;
 }
 
+/* ---- a loop of the host's own ---- */
+
+/* It outlives the state, whose finalizers may close what C code has put there. */
+static uv_loop_t *new_loop(void) {
+  uv_loop_t *loop = malloc(sizeof *loop);
+  if (loop && uv_loop_init(loop) == 0) return loop;
+  free(loop);
+  return NULL;
+}
+
+static void close_left(uv_handle_t *handle, void *arg) {
+  (void)arg;
+  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+static void free_loop(uv_loop_t *loop) {
+  if (!loop) return;
+  if (uv_loop_close(loop) == UV_EBUSY) {
+    uv_walk(loop, close_left, NULL);
+    while (uv_loop_close(loop) == UV_EBUSY) uv_run(loop, UV_RUN_ONCE);
+  }
+  free(loop);
+}
+
 /* ---- making and freeing ---- */
 
 /* Under a sanitizer every block is to be malloc's, so that it can be watched. */
@@ -153,6 +177,7 @@ static void set_limits(lua_State *L, bide_host *h, const bide_options *o) {
   if (rc != 0) luaL_error(L, "cannot have the timer signal: %s", bide__code_text(rc));
   bide__slicer_budget(h, o->cpu_budget);
   h->signal = o->signal;
+  if (bide__charge(h, sizeof(uv_loop_t)) != 0) luaL_error(L, "not enough memory");
 }
 
 static int open_host(lua_State *L) {
@@ -202,24 +227,34 @@ static bide_host *make(bide_options *o, struct bide_policy *policy) {
 bide_host *bide_new(const bide_options *options) {
   bide_options o = BIDE_OPTIONS;
   struct bide_policy *policy = NULL;
-  bide_host *h;
+  uv_loop_t *own = NULL;
+  bide_host *h = NULL;
   if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-  if (o.sandbox && !(policy = bide__policy_new(o.network))) return NULL;
-  h = make(&o, policy);
-  if (!h) bide__policy_free(policy);
-  return h;
+  if (!o.loop) o.loop = own = new_loop();
+  if (o.loop && (!o.sandbox || (policy = bide__policy_new(o.network)) != NULL))
+    h = make(&o, policy);
+  if (h) {
+    h->embed_loop = own;
+    return h;
+  }
+  bide__policy_free(policy);
+  free_loop(own);
+  return NULL;
 }
 
 void bide_free(bide_host *h) {
   lua_State *L;
   struct bide_post *post;
   struct bide_policy *policy;
+  uv_loop_t *own;
   if (!h) return;
   L = h->main;
+  own = h->embed_loop;
   post = h->post;
   policy = (struct bide_policy *)(uintptr_t)h->policy;
   bide__host_close(h);
   close_state(L);
+  free_loop(own);
   bide__post_free(post);
   bide__policy_free(policy);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <bide.h>
+#include <lauxlib.h>
 
 static const char script[] = "local bide = require 'bide'\n"
                              "local name = ...\n"
@@ -29,7 +30,7 @@ int main(void) {
     status = bide_call(host, 1, 1);
   }
   if (status == 0) printf("%s\n", lua_tostring(L, -1));
-  else fprintf(stderr, "the script failed: %s\n", lua_tostring(L, 1));
+  else fprintf(stderr, "the script failed: %s\n", luaL_tolstring(L, 1, NULL));
   bide_free(host);
   return status == 0 ? 0 : 1;
 }

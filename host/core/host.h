@@ -140,6 +140,7 @@ struct bide_host {
   size_t deadlock_size;
   char *read_buffer;       /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */
   unsigned char read_busy; /* between alloc and read callback */
+  uv_loop_t *embed_loop;   /* made by bide_new and closed by bide_free, after the state; or NULL */
   bide_runner *base;       /* the run of tasks that C spawned, or NULL */
   unsigned char stop_at_rest;  /* leave uv_run when the base run has no task left */
   struct bide_future *futures; /* of C, not freed yet */

@@ -148,12 +148,82 @@ static void tells_of_tasks_ended_by_teardown(void) {
   CHECK(left == 10);
 }
 
+/* ---- what C code has on the loop ---- */
+
+static int open_handles;
+
+static void on_closed(uv_handle_t *handle) {
+  open_handles--;
+  free(handle);
+}
+
+static void on_tick(uv_timer_t *timer) {
+  (void)timer;
+}
+
+static int l_ticker_gc(lua_State *L) {
+  uv_timer_t **box = lua_touserdata(L, 1);
+  if (*box) uv_close((uv_handle_t *)*box, on_closed);
+  *box = NULL;
+  return 0;
+}
+
+/* A userdata whose finalizer closes its handle, as any binding of libuv's does. */
+static int l_ticker(lua_State *L) {
+  uv_timer_t **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = malloc(sizeof **box);
+  uv_timer_init(bide_loop(bide_host_of(L)), *box);
+  uv_timer_start(*box, on_tick, 1, 1);
+  open_handles++;
+  lua_newtable(L);
+  lua_pushcfunction(L, l_ticker_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+static void finalizers_may_close_handles(void) {
+  held h;
+  uv_loop_t loop;
+  bide_options o = BIDE_OPTIONS;
+  int own;
+  CHECK(uv_loop_init(&loop) == 0);
+  for (own = 0; own < 2; own++) {
+    bide_host *host;
+    o.loop = own ? NULL : &loop;
+    host = begin_host(&o, &h);
+    lua_register(bide_lua(host), "ticker", l_ticker);
+    CHECK(spawn_script(host, "a, b = ticker(), ticker() require 'bide'.sleep(60)") == 0);
+    CHECK(bide_run(host, UV_RUN_NOWAIT) == 1);
+    CHECK(open_handles == 2);
+    end_host(host, &h);
+    if (!own) uv_run(&loop, UV_RUN_DEFAULT);
+    CHECK(open_handles == 0);
+  }
+  CHECK(uv_loop_close(&loop) == 0);
+}
+
+/* Nobody closed them: the loop was the host's, so they end with it. */
+static void handles_that_are_left_hold_nothing_up(void) {
+  held h;
+  static uv_timer_t ticking, idle;
+  bide_host *host = begin_host(NULL, &h);
+  double start = now();
+  uv_timer_init(bide_loop(host), &ticking);
+  uv_timer_start(&ticking, on_tick, 1, 1);
+  uv_timer_init(bide_loop(host), &idle);
+  end_host(host, &h);
+  CHECK(now() - start < 1);
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"free_in_the_middle", free_in_the_middle},
       {"free_all_together", free_all_together},
       {"ten_thousand_hosts", ten_thousand_hosts},
       {"tells_of_tasks_ended_by_teardown", tells_of_tasks_ended_by_teardown},
+      {"finalizers_may_close_handles", finalizers_may_close_handles},
+      {"handles_that_are_left_hold_nothing_up", handles_that_are_left_hold_nothing_up},
       {NULL, NULL},
   };
   return run_tests(argc, argv, tests);
