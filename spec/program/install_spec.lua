@@ -171,7 +171,7 @@ endif()
   end)
 
   -- What may be written to after loading. `signals`: who uses a signal, since its disposition is
-  -- the process's (under a mutex); `once`: the C library of DNS is initialised; `here`: of a thread.
+  -- the process's (under a mutex); `once`: the library of DNS is initialised; `here`: a thread's.
   it("has no mutable state of the process's but what is listed", function()
     local allowed = { signals = true, once = true, here = true }
     local found = {}
