@@ -110,7 +110,7 @@ static int l_future(lua_State *L) {
 static int m_await(lua_State *L) {
   bide_host *h = bide__host(L);
   bide_fut *f = check_future(L, h);
-  lua_settop(L, 1);
+  if (BIDE_UNLIKELY(lua_gettop(L) != 1)) lua_settop(L, 1);
   return bide__await(L, h, f);
 }
 

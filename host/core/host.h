@@ -23,16 +23,12 @@ typedef struct bide_site bide_site;
 typedef struct bide_failure bide_failure;
 typedef struct bide_slicer bide_slicer;
 
-/* The sites of the lines of one calling function, which is anchored under `ref` so that its address
- * means it and no other. */
-typedef struct bide_site_memo {
-  const void *fn;
-  int ref;
-  struct {
-    int line;
-    uint32_t site;
-  } at[8];
-} bide_site_memo;
+/* The site of a call, by the address of its instruction (trace.c). */
+enum { BIDE_CALLS = 32 };
+typedef struct bide_callsite {
+  const char *pc;
+  uint32_t site;
+} bide_callsite;
 
 typedef struct bide_queue {
   bide_task *head, **tail;
@@ -135,7 +131,8 @@ struct bide_host {
   uint32_t sites_n, sites_cap;
   uint32_t *site_index; /* owned; hash of sites */
   uint32_t site_cache[256];
-  bide_site_memo memo[8]; /* by calling function */
+  bide_callsite calls[BIDE_CALLS];
+  int calls_ref;          /* the table that anchors their functions; 0: calls are not remembered */
   char *deadlock;         /* owned; message of the deadlock being raised */
   size_t deadlock_size;
   char *read_buffer;       /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */

@@ -58,7 +58,8 @@ static void body_failed(lua_State *L, bide_task *t) {
 static int k_main(lua_State *L, int status, lua_KContext ctx) {
   bide_task *t = (bide_task *)ctx;
   if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
-    bide__store_results(L, MAIN_TASK, &t->fut, lua_gettop(L) - MAIN_TASK);
+    int n = lua_gettop(L) - MAIN_TASK;
+    if (n || (t->fut.flags & BIDE_TF_LOCALS)) bide__store_results(L, MAIN_TASK, &t->fut, n);
     t->fut.end_state = BIDE_DONE;
   } else {
     body_failed(L, t);
@@ -155,7 +156,7 @@ static void return_thread(bide_host *h, bide_thread th) {
     lua_Hook hook = lua_gethook(h->main);
     if (BIDE_UNLIKELY(hook || lua_gethook(th.L))) /* what a new thread would inherit */
       lua_sethook(th.L, hook, lua_gethookmask(h->main), lua_gethookcount(h->main));
-    lua_settop(th.L, 0);
+    if (lua_gettop(th.L)) lua_settop(th.L, 0);
     h->pool[h->pool_n++] = th;
   } else {
     drop_thread(h, th);

@@ -98,56 +98,105 @@ uint32_t bide__site_at(bide_host *h, lua_State *co, int level) {
   return 0;
 }
 
-/* The memo spares getinfo's "S", which formats the name of the source each time. The function on
- * top of L is popped. */
-static uint32_t remember(lua_State *L, bide_host *h, lua_Debug *ar, bide_site_memo *m) {
-  int i, line = ar->currentline;
-  const void *fn = lua_topointer(L, -1);
-  if (BIDE_UNLIKELY(m->fn != fn)) {
-    memset(m->at, 0, sizeof m->at);
-    m->fn = fn;
-    lua_rawseti(L, LUA_REGISTRYINDEX, m->ref);
-  } else {
-    lua_pop(L, 1);
+/* ---- the caller's site ----
+ *
+ * lua_getinfo costs more than all else that a spawn does with its caller. So the sites of calls are
+ * remembered by the address of the calling instruction, which only Lua's private CallInfo tells.
+ * What is read of it (fields_of) is tried out when the host opens, on calls of which the answer is
+ * known; where it does not come out right, every call asks lua_getinfo. The functions that are
+ * remembered are anchored, so that an address means their instruction and no other. */
+
+/* The head of a CallInfo, as in all of Lua 5.4 so far. */
+typedef struct call_fields {
+  void *func, *top, *previous, *next;
+  const char *pc; /* of the next instruction; in a C function anything */
+  void *rest[2];
+  int u2;
+  short nresults;
+  unsigned short status;
+} call_fields;
+
+enum { CALL_IS_C = 2, STATEMENT = 8, TRIES = 3 }; /* a call without arguments: two instructions */
+
+static const call_fields *fields_of(const lua_Debug *ar) {
+  return (const call_fields *)(const void *)ar->i_ci;
+}
+
+/* Upvalue: where to put the address of the call; no address when this is not seen as a call of C by
+ * Lua. */
+static int probe(lua_State *L) {
+  const char **at = lua_touserdata(L, lua_upvalueindex(1));
+  lua_Debug own, caller;
+  if (!lua_getstack(L, 0, &own) || !lua_getstack(L, 1, &caller)) return 0;
+  while (*at) at++;
+  if ((fields_of(&own)->status & CALL_IS_C) && !(fields_of(&caller)->status & CALL_IS_C))
+    *at = fields_of(&caller)->pc;
+  return 0;
+}
+
+static int fields_hold(lua_State *L) {
+  const char *at[TRIES + 1] = {NULL};
+  if (luaL_loadstring(L, "local f = ... f() f() f()") != LUA_OK) return lua_error(L);
+  lua_pushlightuserdata(L, at);
+  lua_pushcclosure(L, probe, 1);
+  lua_call(L, 1, 0);
+  return at[2] && at[1] - at[0] == STATEMENT && at[2] - at[1] == STATEMENT;
+}
+
+static bide_callsite *call_slot(bide_host *h, const char *pc) {
+  return &h->calls[((uintptr_t)pc >> 2) % BIDE_CALLS];
+}
+
+/* Asks Lua where the function of `ar` stands: 0 when it is not a Lua function. */
+static uint32_t ask(lua_State *L, bide_host *h, lua_Debug *ar) {
+  uint32_t site = 0;
+  bide_callsite *call;
+  lua_getinfo(L, h->calls_ref ? "fSl" : "Sl", ar);
+  if (ar->currentline > 0) site = bide__site_line(h, ar, ar->currentline);
+  if (!h->calls_ref) return site;
+  if (site) {
+    call = call_slot(h, fields_of(ar)->pc);
+    call->pc = fields_of(ar)->pc;
+    call->site = site;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->calls_ref);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, call - h->calls + 1);
   }
-  i = line % (int)(sizeof m->at / sizeof m->at[0]);
-  if (BIDE_LIKELY(m->at[i].line == line)) return m->at[i].site;
-  lua_getinfo(L, "S", ar);
-  m->at[i].site = bide__site_line(h, ar, line);
-  m->at[i].line = line;
-  return m->at[i].site;
+  lua_pop(L, 1);
+  return site;
 }
 
 uint32_t bide__site_caller(lua_State *L, bide_host *h) {
   lua_Debug ar;
+  uint32_t site;
   int level;
   for (level = 1; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "fl", &ar);
-    if (BIDE_LIKELY(ar.currentline > 0)) {
-      uintptr_t key = (uintptr_t)lua_topointer(L, -1);
-      return remember(L, h, &ar, &h->memo[(key >> 5) % 8]);
+    if (BIDE_LIKELY(h->calls_ref) && !(fields_of(&ar)->status & CALL_IS_C)) {
+      const bide_callsite *call = call_slot(h, fields_of(&ar)->pc);
+      if (BIDE_LIKELY(call->pc == fields_of(&ar)->pc)) return call->site;
     }
-    lua_pop(L, 1);
+    if ((site = ask(L, h, &ar)) != 0) return site;
   }
   return 0;
 }
 
 void bide__sites_open(lua_State *L, bide_host *h) {
-  int i;
-  for (i = 0; i < 8; i++) {
-    lua_pushboolean(L, 0);
-    h->memo[i].ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
+  if (!fields_hold(L)) return;
+  lua_createtable(L, BIDE_CALLS, 0);
+  h->calls_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  bide__sites_forget(h);
 }
 
 void bide__sites_forget(bide_host *h) {
   int i;
-  for (i = 0; i < 8; i++) {
-    if (!h->memo[i].fn) continue;
-    h->memo[i].fn = NULL;
+  if (!h->calls_ref) return;
+  lua_rawgeti(h->from, LUA_REGISTRYINDEX, h->calls_ref);
+  for (i = 0; i < BIDE_CALLS; i++) {
+    h->calls[i].pc = NULL;
     lua_pushboolean(h->from, 0);
-    lua_rawseti(h->from, LUA_REGISTRYINDEX, h->memo[i].ref);
+    lua_rawseti(h->from, -2, i + 1);
   }
+  lua_pop(h->from, 1);
 }
 
 uint32_t bide__site_current(bide_host *h, lua_State *co) {
