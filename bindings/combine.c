@@ -323,7 +323,8 @@ static int l_extend(lua_State *L) {
   uint64_t when;
   if (!s) return bide__error(L, h, "EINVAL", "extend", "no deadline holds here");
   when = bide__heap_when(&h->deadlines, &s->deadline);
-  if (when != BIDE_NEVER) bide__heap_move(&h->deadlines, &s->deadline, bide__deadline_ns(when, by));
+  if (when != BIDE_NEVER)
+    bide__heap_move(h, &h->deadlines, &s->deadline, bide__deadline_ns(when, by));
   return 0;
 }
 

@@ -9,17 +9,6 @@
 #include "tracked.h"
 #include "net/resolver.h"
 
-/* Alarms belong to what outlives a task (an idle connection, say): they keep the time that is left.
- * All move alike, so the heap's order holds. */
-static void shift_alarms(bide_host *h, uint64_t before) {
-  uint64_t now = bide__now_ns(h);
-  uint32_t i;
-  for (i = 0; i < h->alarms.n; i++) {
-    uint64_t *when = &h->alarms.at[i].when;
-    if (*when != BIDE_NEVER) *when = now + (*when > before ? *when - before : 0);
-  }
-}
-
 /* virtual(on): switches the clock. Under the virtual one time stands still while anything is ready
  * and jumps to the next event when nothing is. */
 static int l_virtual(lua_State *L) {
@@ -29,7 +18,8 @@ static int l_virtual(lua_State *L) {
     return luaL_error(L, "the clock can be switched only while nothing is timed");
   h->vnow = bide__now_ns(h);
   h->virtual_clock = (unsigned char)on;
-  shift_alarms(h, h->vnow);
+  /* alarms belong to what outlives a task (an idle connection, say) */
+  bide__heap_shift(&h->alarms, h->vnow, bide__now_ns(h));
   h->quiet = 0;
   bide__note_time(h);
   lua_pushboolean(L, was);

@@ -84,8 +84,9 @@ static void note_what(bide_scope *s) {
 /* A deadline set in this turn waits for a poll, so that what is ready already wins. */
 static void expire_deadlines(bide_host *h, uint64_t now) {
   while (bide__heap_next(&h->deadlines) <= now && h->deadlines.n > 0) {
-    bide_scope *s = bide_container(h->deadlines.at[0].timer, bide_scope, deadline);
-    if (s->turn == h->turn || h->deadlines.at[0].when == BIDE_NEVER) return;
+    const bide_timer_entry *first = bide__heap_first(&h->deadlines);
+    bide_scope *s = bide_container(first->timer, bide_scope, deadline);
+    if (s->turn == h->turn || first->when == BIDE_NEVER) return;
     bide__heap_stop(&h->deadlines, &s->deadline);
     s->expired = 1;
     note_what(s);
