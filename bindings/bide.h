@@ -58,8 +58,12 @@ typedef struct bide_options {
    * written in Lua and need string, table, math and os. */
   const char *libs;
 
-  /* Bytes that Lua and bide may hold for this host, what it needs to exist (about 100 KB)
-   * included. Past it a script gets `not enough memory`; the host goes on. */
+  /* Bytes that may be held for this host, what it needs to exist (about 300 KB) included: all of
+   * Lua's and of bide's, buffers, bodies and decompressors too; 48 KB for each TLS connection and
+   * some for what OpenSSL and c-ares keep beside; what C futures carry. Not counted: the kernel's
+   * socket buffers, and what the caller's own C functions allocate. The process may hold somewhat
+   * more than this, for what the allocator cannot use at once. Past it a script gets `not enough
+   * memory`; the host goes on. */
   size_t memory_limit;
   /* Seconds that a task may compute before others run: it is then suspended in mid-code and goes on
    * later, as if it had called bide.sleep(0) there. 0: never, but for bide.compute. */

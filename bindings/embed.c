@@ -167,6 +167,8 @@ static uint32_t limit(unsigned max) {
 static void set_limits(lua_State *L, bide_host *h, const bide_options *o) {
   int rc = 0;
   h->meter = meter_of(L);
+  /* Kept threads are nothing that a collection could free: a sixteenth of the memory at most. */
+  while (h->meter && h->pool_max > 16 && h->pool_max > o->memory_limit / 24576) h->pool_max /= 2;
   h->max_tasks = limit(o->max_tasks);
   h->max_timers = limit(o->max_timers);
   h->max_sockets = limit(o->max_sockets);

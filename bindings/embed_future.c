@@ -30,9 +30,18 @@ struct bide_future {
   lua_Integer integer;
   char *text; /* owned; the bytes of bide_resolve_string, or code, op and message in a row */
   size_t size;
+  size_t cost; /* what the host was charged */
 };
 
 /* ---- both ends ---- */
+
+/* Counts more bytes for the host, until the future leaves it. 0 or UV_ENOMEM. */
+static int charge(bide_future *f, size_t size) {
+  if (!f->host) return 0;
+  if (bide__charge(f->host, size) != 0) return UV_ENOMEM;
+  f->cost += size;
+  return 0;
+}
 
 static bide_future *make(bide_host *h) {
   bide_future *f;
@@ -43,6 +52,7 @@ static bide_future *make(bide_host *h) {
     return NULL;
   }
   f->host = h;
+  f->cost = sizeof *f;
   f->filler = f->awaiter = 1;
   f->next = h->futures;
   if (f->next) f->next->prev = f;
@@ -57,7 +67,7 @@ static void leave_host(bide_future *f) {
   else h->futures = f->next;
   if (f->next) f->next->prev = f->prev;
   if (f->filler) bide__post_let_go(h);
-  bide__refund(h, sizeof *f);
+  bide__refund(h, f->cost);
   f->host = NULL;
 }
 
@@ -235,7 +245,7 @@ void bide_resolve_integer(bide_future *f, lua_Integer value) {
 
 void bide_resolve_string(bide_future *f, const char *s, size_t size) {
   if (!f->filler) return;
-  f->text = malloc(size + 1);
+  f->text = charge(f, size + 1) == 0 ? malloc(size + 1) : NULL;
   if (!f->text) {
     fill(f, REJECTED);
     return;
@@ -315,7 +325,8 @@ static int queue(bide_host *h, work *w) {
   w->future = make(h);
   if (!w->future) return UV_ENOMEM;
   w->req.data = w;
-  rc = uv_queue_work(h->loop, &w->req, run_work, on_worked);
+  rc = charge(w->future, sizeof *w);
+  if (rc == 0) rc = uv_queue_work(h->loop, &w->req, run_work, on_worked);
   if (rc != 0) {
     bide_future_drop(w->future);
     bide_future_forget(w->future);

@@ -251,7 +251,7 @@ static bide_tls_hold *push_one(lua_State *L, bide_host *h, int idx, const char *
   o.config.verify = (uint8_t)read_client_certs(L, idx, &o.config);
   if (!o.config.cert.p) luaL_argerror(L, idx, "option 'cert': a server needs a certificate");
   bide_tls_hold *hold = push_hold(L, load(L, h));
-  int status = hold->module->context_new(&bide__tls_core, &o.config, &hold->context, &why);
+  int status = hold->module->context_new(&bide__tls_core, h, &o.config, &hold->context, &why);
   if (status) failed(L, h, status, &why);
   return hold;
 }

@@ -157,6 +157,7 @@ bide_host *bide__host_open(lua_State *L, uv_loop_t *loop) {
   memset(h, 0, sizeof *h);
   h->alloc = lua_getallocf(L, &h->alloc_ud);
   h->tenants.next = h->tenants.prev = &h->tenants;
+  h->pool_max = BIDE_THREAD_POOL_MAX;
   h->max_tasks = h->max_timers = h->max_sockets = UINT32_MAX;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   h->main = h->from = lua_tothread(L, -1);

@@ -109,6 +109,7 @@ struct bide_host {
   bide_tenant tenants; /* ring */
   bide_thread *pool;   /* owned; threads ready for reuse */
   uint32_t pool_n, pool_cap;
+  uint32_t pool_max;        /* a power of two; fewer with a memory limit */
   bide_slots slots;         /* registry keys that anchor tasks and threads */
   bide_slots failure_slots; /* keys in the tables of failures */
   uint32_t live_tasks;

@@ -2,8 +2,8 @@
 /* limit.h: how much a script may have: bytes, tasks, timers, sockets, nested calls.
  *
  * A meter stands between a host and its allocator and counts what Lua and bide hold for the host.
- * It lives outside of the Lua state, since it is in use until the last free. What libuv, OpenSSL
- * and the thread pool hold is not seen by it; what is known about that is charged by hand. */
+ * It lives outside of the Lua state, since it is in use until the last free. What OpenSSL, c-ares
+ * and C futures hold is not seen by it, and charged by hand: fixed sums, and the sizes of texts. */
 #ifndef BIDE_CORE_LIMIT_H
 #define BIDE_CORE_LIMIT_H
 

@@ -142,7 +142,7 @@ static int pool_has_room(bide_host *h) {
   uint32_t cap;
   void *p;
   if (h->pool_n < h->pool_cap) return 1;
-  if (h->pool_cap >= BIDE_THREAD_POOL_MAX) return 0;
+  if (h->pool_cap >= h->pool_max) return 0;
   cap = h->pool_cap ? h->pool_cap * 2 : 16;
   p = bide__realloc(h, h->pool, h->pool_cap * sizeof *h->pool, cap * sizeof *h->pool);
   if (!p) return 0;

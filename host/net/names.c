@@ -8,6 +8,7 @@
  *
  * c-ares looks for expired questions only when it is called, and keeps no timer: `tick` calls. */
 #include "names.h"
+#include "core/limit.h"
 #include "plain.h"
 #include "poll.h"
 
@@ -25,6 +26,10 @@
 #define TRY_MS    2000  /* until a question is sent again; doubled each time */
 #define TRIES     3
 #define TTL_MAX   60 /* seconds an answer holds at the most */
+
+/* Bytes that c-ares holds beside the host's allocator: for a channel, for a question under way. */
+#define CHANNEL_COST  98304
+#define QUESTION_COST 2048
 
 typedef struct sock {
   bide_poll poll; /* first; open once c-ares wants to hear of it */
@@ -147,6 +152,7 @@ static void close_channel(bide_names *n) {
   if (!channel) return;
   n->inside++;
   ares_destroy(channel);
+  bide__refund(n->net->host, CHANNEL_COST);
   n->inside--;
 }
 
@@ -216,10 +222,12 @@ static int open_channel(bide_names *n) {
                            .sock_state_cb = on_state,
                            .sock_state_cb_data = n};
   uv_once(&once, init_library);
+  if (bide__charge(n->net->host, CHANNEL_COST)) return UV_ENOMEM;
   if (ares_init_options(&n->channel, &o,
                         ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
                             ARES_OPT_SOCK_STATE_CB)) {
     n->channel = NULL;
+    bide__refund(n->net->host, CHANNEL_COST);
     return UV_ENOMEM;
   }
   ares_set_socket_functions(n->channel, &sock_functions, n);
@@ -275,6 +283,7 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
   (void)timeouts;
   if (res) ares_freeaddrinfo(res);
   names->nbegun--;
+  bide__refund(names->net->host, QUESTION_COST);
   ring_remove(q);
   status = status_of(status);
   q->done(q, !status && !n ? UV_EAI_NODATA : status, at, n, ttl);
@@ -283,6 +292,10 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 static void begin(bide_names *n, bide_question *q) {
   struct ares_addrinfo_hints hints = {.ai_family = q->family, .ai_socktype = SOCK_STREAM};
   ring_remove(q);
+  if (bide__charge(n->net->host, QUESTION_COST)) {
+    q->done(q, UV_ENOMEM, NULL, 0, 0);
+    return;
+  }
   ring_add(&n->begun, q);
   q->begun = 1;
   n->nbegun++;

@@ -30,7 +30,6 @@ struct bide_net {
   bide_resolver *resolver;                 /* owned; NULL until the first name is asked for */
   const struct bide_tls_module *tls;       /* NULL until TLS is asked for (secure.h) */
   struct bide_tls_entry *tls_contexts;     /* list, the last used first; owned */
-  uint32_t tls_open;                       /* TLS connections */
   unsigned char closed;                    /* teardown has come by */
 };
 

@@ -4,14 +4,10 @@
  * Owns: the contexts of clients, kept by their options in a short list, the last used first; the
  * handshakes of a listener, in a ring of its layer's, so that they end with it. */
 #include "secure.h"
+#include "core/limit.h"
 
 #include <string.h>
 #include <sys/stat.h>
-
-static void count(bide_host *h, int by) {
-  bide_net *net = bide__net(h);
-  if (net) net->tls_open += (uint32_t)by;
-}
 
 const bide_tls_core bide__tls_core = {
     .alloc = bide__alloc,
@@ -29,7 +25,8 @@ const bide_tls_core bide__tls_core = {
     .conn_close = bide__conn_close,
     .conn_event = bide__conn_event,
     .conn_ended = bide__conn_ended,
-    .count = count,
+    .charge = bide__charge,
+    .refund = bide__refund,
 };
 
 const bide_tls_module *bide__tls_module(bide_host *h) {
@@ -134,7 +131,7 @@ static int make(bide_net *net, const bide_tls_config *config, const char *key, s
   e->n = n;
   memcpy(e->key, key, n);
   look(e, config, uv_now(net->host->loop));
-  int status = net->tls->context_new(&bide__tls_core, config, &e->context, why);
+  int status = net->tls->context_new(&bide__tls_core, net->host, config, &e->context, why);
   if (status) bide__free(net->host, e, sizeof *e + n);
   else *out = e;
   return status;

@@ -14,9 +14,11 @@
 #include "conn.h"
 #include "listener.h"
 
-#define BIDE_TLS_ABI      1
+#define BIDE_TLS_ABI      2
 #define BIDE_TLS_TIMEOUT  10.0  /* seconds a handshake may take */
-#define BIDE_TLS_COST     49152 /* bytes that a connection costs beside the host's allocator */
+#define BIDE_TLS_COST     49152 /* bytes that OpenSSL holds: for a connection, */
+#define BIDE_TLS_BASE     32768 /* for a context, beside four times what texts it was given, */
+#define BIDE_TLS_KEPT     8192  /* for a session that is kept */
 #define BIDE_TLS_CONTEXTS 32    /* client contexts kept by their options */
 #define BIDE_TLS_MODULE   "bide.openssl"
 
@@ -56,7 +58,7 @@ typedef void (*bide_tls_done)(bide_conn *c, void *user, int status);
 struct bide_tls_module {
   int abi;
   /* 0 and *out, or UV_ENOMEM, or BIDE_ETLS and *why. Reads files. */
-  int (*context_new)(const bide_tls_core *core, const bide_tls_config *config,
+  int (*context_new)(const bide_tls_core *core, bide_host *h, const bide_tls_config *config,
                      bide_tls_context **out, bide_tls_failure *why);
   void (*context_ref)(bide_tls_context *x);
   void (*context_unref)(bide_tls_context *x);
@@ -93,8 +95,9 @@ struct bide_tls_core {
   void (*conn_close)(bide_conn *c);
   void (*conn_event)(bide_conn *c, int events);
   void (*conn_ended)(bide_conn *c);
-  /* One TLS connection more or less in this host: BIDE_TLS_COST each, for limits. */
-  void (*count)(bide_host *h, int by);
+  /* What OpenSSL holds for the host, for its memory limit: see limit.h. */
+  int (*charge)(bide_host *h, size_t size);
+  void (*refund)(bide_host *h, size_t size);
 };
 
 extern const bide_tls_core bide__tls_core;

@@ -266,7 +266,7 @@ static void tls_free(bide_conn *c) {
   bide__tls_context_unref(t->context);
   if (t->failure) core->free(h, t->failure, sizeof *t->failure);
   core->free(h, t, t->size);
-  core->count(h, -1);
+  core->refund(h, BIDE_TLS_COST);
 }
 
 static int tls_fd(const bide_conn *c) {
@@ -358,8 +358,9 @@ static int open_ssl(bide_tls *t) {
 static bide_tls *new_tls(bide_tls_context *x, bide_conn *lower, const char *host, int port) {
   size_t n = host ? strlen(host) + 1 : 1, size = sizeof(bide_tls) + n;
   bide_host *h = lower->host;
-  bide_tls *t = x->core->alloc(h, size);
-  if (!t) return NULL;
+  bide_tls *t = NULL;
+  if (x->core->charge(h, BIDE_TLS_COST)) return NULL;
+  if (!(t = x->core->alloc(h, size))) goto fail;
   memset(t, 0, size);
   x->core->conn_init(h, &t->conn, &tls_ops);
   t->core = x->core;
@@ -373,6 +374,8 @@ static bide_tls *new_tls(bide_tls_context *x, bide_conn *lower, const char *host
   if (open_ssl(t)) return t;
   SSL_free(t->ssl);
   x->core->free(h, t, size);
+fail:
+  x->core->refund(h, BIDE_TLS_COST);
   return NULL;
 }
 
@@ -383,7 +386,6 @@ int bide__tls_wrap(bide_tls_context *x, bide_conn *lower, const char *host, int 
   if (!t) return UV_ENOMEM;
   bide__tls_context_ref(x);
   x->core->conn_use(lower, &lower_cbs, t);
-  x->core->count(lower->host, 1);
   *out = &t->conn;
   return 0;
 }

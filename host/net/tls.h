@@ -23,6 +23,8 @@ typedef struct bide_tls_name bide_tls_name;
 
 struct bide_tls_context {
   const bide_tls_core *core;
+  bide_host *host;
+  size_t cost;                /* what the host was charged for it */
   SSL_CTX *ctx;               /* owned */
   BIO_METHOD *bio;            /* owned */
   X509_LOOKUP_METHOD *bundle; /* owned; NULL without */
@@ -87,7 +89,7 @@ BIO_METHOD *bide__tls_bio_method(void);
 
 /* ---- tls_context.c ---- */
 
-int bide__tls_context_new(const bide_tls_core *core, const bide_tls_config *config,
+int bide__tls_context_new(const bide_tls_core *core, bide_host *h, const bide_tls_config *config,
                           bide_tls_context **out, bide_tls_failure *why);
 void bide__tls_context_ref(bide_tls_context *x);
 void bide__tls_context_unref(bide_tls_context *x);

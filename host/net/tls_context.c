@@ -70,13 +70,20 @@ static int copy_alpn(bide_tls_context *x, const bide_tls_config *config) {
   return x->alpn != NULL;
 }
 
-int bide__tls_context_new(const bide_tls_core *core, const bide_tls_config *config,
+int bide__tls_context_new(const bide_tls_core *core, bide_host *h, const bide_tls_config *config,
                           bide_tls_context **out, bide_tls_failure *why) {
-  bide_tls_context *x = OPENSSL_zalloc(sizeof *x);
+  size_t cost = BIDE_TLS_BASE + 4 * (config->ca.n + config->cert.n + config->key.n);
+  bide_tls_context *x;
   int status;
-  if (!x) return UV_ENOMEM;
+  if (core->charge(h, cost)) return UV_ENOMEM;
+  if (!(x = OPENSSL_zalloc(sizeof *x))) {
+    core->refund(h, cost);
+    return UV_ENOMEM;
+  }
   ERR_clear_error();
   x->core = core;
+  x->host = h;
+  x->cost = cost;
   x->refs = 1;
   x->server = config->server;
   x->verify = config->verify;
@@ -106,5 +113,6 @@ void bide__tls_context_unref(bide_tls_context *x) {
   BIO_meth_free(x->bio);
   X509_LOOKUP_meth_free(x->bundle);
   OPENSSL_free(x->alpn);
+  x->core->refund(x->host, x->cost);
   OPENSSL_free(x);
 }

@@ -21,6 +21,7 @@ static void forget(bide_tls_context *x, bide_tls_session **at) {
   x->nsessions--;
   SSL_SESSION_free(s->session);
   OPENSSL_free(s);
+  x->core->refund(x->host, BIDE_TLS_KEPT);
 }
 
 static int is_of(const bide_tls_session *s, const bide_tls *t) {
@@ -48,8 +49,12 @@ int bide__tls_on_session(SSL *ssl, SSL_SESSION *session) {
   size_t n = strlen(t->host) + 1;
   if (!*t->host || !SSL_SESSION_is_resumable(session)) return 0;
   make_room(x, t);
+  if (x->core->charge(x->host, BIDE_TLS_KEPT)) return 0;
   bide_tls_session *s = OPENSSL_malloc(sizeof *s + n);
-  if (!s) return 0;
+  if (!s) {
+    x->core->refund(x->host, BIDE_TLS_KEPT);
+    return 0;
+  }
   s->session = session;
   s->port = t->port;
   memcpy(s->host, t->host, n);

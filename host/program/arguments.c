@@ -22,6 +22,7 @@ const char arguments_usage[] =
     "  -v         print the version\n"
     "  -E         ignore the environment variables of Lua\n"
     "  -W         turn warnings on\n"
+    "  --slice=MS suspend a task that computes for longer, so that others run\n"
     "  -h         print this help\n"
     "  --         end of options\n"
     "  -          run standard input and end the options\n"
@@ -30,8 +31,12 @@ const char arguments_usage[] =
 #define INIT_NAME      "LUA_INIT"
 #define INIT_VERSIONED INIT_NAME "_" LUA_VERSION_MAJOR "_" LUA_VERSION_MINOR
 
-static const struct option long_options[] = {
-    {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
+enum { OPTION_SLICE = 256 };
+
+static const struct option long_options[] = {{"help", no_argument, NULL, 'h'},
+                                             {"version", no_argument, NULL, 'v'},
+                                             {"slice", required_argument, NULL, OPTION_SLICE},
+                                             {NULL, 0, NULL, 0}};
 
 static void add_step(arguments *args, step_kind kind, const char *text, const char *chunk) {
   args->steps[args->nsteps++] = (step){kind, text, chunk};
@@ -52,6 +57,18 @@ static void add_environment(arguments *args) {
   else args->steps[0] = (step){STEP_CODE, text, chunk};
 }
 
+/* Milliseconds, with a fraction if need be. 0 or 2. */
+static int read_slice(arguments *args, const char *text) {
+  char *end;
+  double ms = strtod(text, &end);
+  if (end == text || *end || !(ms > 0) || ms > 1e6) {
+    fprintf(stderr, "bide: --slice: milliseconds expected, got '%s'\n", text);
+    return 2;
+  }
+  args->slice = ms / 1000;
+  return 0;
+}
+
 /* The options alone. Returns 0 or 2; getopt tells what it does not know. */
 static int read_options(arguments *args, bool *prompt, bool *ran_code) {
   int option;
@@ -68,6 +85,9 @@ static int read_options(arguments *args, bool *prompt, bool *ran_code) {
     case 'h': args->help = true; break;
     case 'E': args->ignore_env = true; break;
     case 'W': args->warnings = true; break;
+    case OPTION_SLICE:
+      if (read_slice(args, optarg)) return 2;
+      break;
     default: fputs(arguments_usage, stderr); return 2;
     }
   }

@@ -30,6 +30,7 @@ typedef struct arguments {
   bool debug;
   bool version;
   bool help;
+  double slice; /* seconds; 0: none */
   int nsteps;
   step *steps; /* owned */
 } arguments;

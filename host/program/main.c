@@ -45,9 +45,12 @@ static int run_steps(bide_host *host, arguments *args) {
 }
 
 static int run_host(arguments *args) {
-  bide_host *host = bide_new(NULL);
+  bide_options options = BIDE_OPTIONS;
+  options.cpu_slice = args->slice;
+  bide_host *host = bide_new(&options);
   if (!host) {
-    fputs("bide: cannot start: not enough memory\n", stderr);
+    fprintf(stderr, "bide: cannot start: not enough memory%s\n",
+            args->slice > 0 ? ", or no timer signals for --slice" : "");
     return EXIT_FAILURE;
   }
   int status = EXIT_FAILURE;

@@ -65,6 +65,24 @@ static void slices_let_others_run(void) {
   end_host(host, &h);
 }
 
+/* What slices would cost is the hook: nobody has one who does not overrun, in a coroutine neither.
+ */
+static void nothing_is_hooked_while_nobody_overruns(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.cpu_slice = 0.2; /* a signal each 50 ms */
+  host = begin_host(&o, &h);
+  CHECK(run_script(host, "local bide = require 'bide'\n"
+                         "local function step() local stop = os.clock() + 0.1\n"
+                         "while os.clock() < stop do if debug.gethook() then return 'hooked' end "
+                         "end return 'free' end\n"
+                         "local a = bide.spawn(step):await()\n"
+                         "return a .. ' ' .. coroutine.wrap(step)()") == 0);
+  CHECK_STR(result(host), "free free");
+  end_host(host, &h);
+}
+
 static volatile int hook_calls, foreign_signals;
 
 static void hook(lua_State *L, lua_Debug *ar) {
@@ -240,6 +258,7 @@ int main(int argc, char **argv) {
   static const test tests[] = {
       {"memory_is_limited", memory_is_limited},
       {"slices_let_others_run", slices_let_others_run},
+      {"nothing_is_hooked_while_nobody_overruns", nothing_is_hooked_while_nobody_overruns},
       {"hooks_and_signals_are_left_alone", hooks_and_signals_are_left_alone},
       {"budgets_end_what_will_not_end", budgets_end_what_will_not_end},
       {"interrupts_reach_from_another_thread", interrupts_reach_from_another_thread},

@@ -210,6 +210,38 @@ describe("the main chunk", function()
   end)
 end)
 
+describe("--slice", function()
+  -- Signals wait for system calls under the thread sanitizer: nothing is sliced there.
+  local sliced = not (os.getenv "BIDE_BUILD" or ""):find "tsan"
+  local compute = [[
+    local bide = require "bide"
+    local turns = 0
+    bide.daemon(function() while true do turns = turns + 1 bide.sleep(0) end end)
+    local task = bide.spawn(function() local x = 0 for i = 1, 3e7 do x = x + i end return x end)
+    assert(task:await() == 3e7 * (3e7 + 1) // 2)
+    print(turns > 3)
+  ]]
+
+  it("lets others run while a task computes; without it none does", function()
+    assert.same({ status = 0, out = tostring(sliced) .. "\n", err = "" },
+      bide("--slice=5", "-e", compute))
+    assert.same({ status = 0, out = "false\n", err = "" }, bide("-e", compute))
+  end)
+
+  it("wants milliseconds", function()
+    for _, text in ipairs { "", "0", "-1", "x", "5x", "nan", "inf" } do
+      local result = bide("--slice=" .. text, "-e", "")
+      assert.equal(2, result.status)
+      assert.equal(("bide: --slice: milliseconds expected, got '%s'\n"):format(text), result.err)
+    end
+    assert.equal(0, bide("--slice", "0.5", "-e", "").status)
+  end)
+
+  it("is told of in the help", function()
+    assert.matches("%-%-slice=MS", bide("--help").out)
+  end)
+end)
+
 describe("Ctrl-C", function()
   -- The program sends the signal to itself, so that nothing has to be waited for. (Not through
   -- os.execute, during which system() ignores it.)
