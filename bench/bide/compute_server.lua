@@ -3,7 +3,8 @@
 
 local bide = require "bide"
 
-local server = bide.http.serve({ host = "127.0.0.1", port = 0 }, function() return "hello world\n" end)
+local options = { host = "127.0.0.1", port = 0 }
+local server = bide.http.serve(options, function() return "hello world\n" end)
 local _, port = server:address()
 if ... == "compute" then bide.compute(function() while true do end end) end
 print(("port %d"):format(port))
