@@ -5,7 +5,6 @@
  * open(path) → db; db:exec(sql, ...) → list of rows by name of column. Calls to one take turns. */
 #include <stdatomic.h>
 #include <stdlib.h>
-
 #include <bide.h>
 #include <lauxlib.h>
 #include <sqlite3.h>
@@ -136,6 +135,7 @@ static int l_open(lua_State *L) {
   return bide_raise(L, "ESQLITE", "open", sqlite3_errmsg((*box)->db));
 }
 
+int luaopen_sqlite(lua_State *L); /* require finds it */
 int luaopen_sqlite(lua_State *L) {
   static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
