@@ -2,7 +2,8 @@
 #
 # Builds bide: the program, the library in both forms, the Lua module. `make help` lists targets.
 # Every object is compiled once, position independent, and serves all four. A mode (release, asan,
-# gc, tsan) is a set of flags with a build directory of its own. Nothing is written outside BUILD.
+# gc, portable, tsan) is a set of flags with a build directory of its own. Nothing is written
+# outside BUILD.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -36,10 +37,12 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WE
 MODE_FLAGS_release :=
 MODE_FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 MODE_FLAGS_gc := -DBIDE_GC_STRESS
+# What other systems get, to be tried on Linux: no epoll, no slices.
+MODE_FLAGS_portable := -DBIDE_PORTABLE
 MODE_FLAGS_tsan := -O1 -fsanitize=thread -fno-omit-frame-pointer
 ifndef MODE_FLAGS_$(MODE)
 ifneq ($(MODE),release)
-$(error MODE must be release, asan, gc or tsan, not `$(MODE)')
+$(error MODE must be release, asan, gc, portable or tsan, not `$(MODE)')
 endif
 endif
 MODE_FLAGS := $(MODE_FLAGS_$(MODE))
@@ -241,7 +244,7 @@ embed-tests: $(EMBED_TESTS)
 
 # --- other checks and their builds -----------------------------------------------------------
 
-.PHONY: deps demo test check-asan check-gc check-oom check-tsan check-all check-fuzz lint \
+.PHONY: deps demo test check-asan check-gc check-oom check-tsan check-portable check-all check-fuzz lint \
   lint-lua lint-format lint-headers lint-clang format format-check bench fuzz stress
 
 SUITE := sh spec/support/suite.sh
@@ -291,6 +294,11 @@ bench:
 	@.ci/deps build bench
 	@+$(SUBMAKE) program
 	@+$(SUBMAKE) bench-run
+
+# What systems without epoll and slices get.
+check-portable:
+	@+$(SUBMAKE) MODE=portable program
+	@$(SUITE) program:build/portable
 
 check-all:
 	@.ci/deps build test
@@ -386,9 +394,10 @@ clean:
 
 help:
 	@echo 'all (program, library, module), demo, test, install, uninstall, deps, clean'
-	@echo 'checks: check-asan check-gc check-oom check-tsan check-fuzz check-all stress lint'
+	@echo 'checks: check-asan check-gc check-oom check-tsan check-portable check-fuzz check-all stress'
+	@echo 'lint (luacheck, clang-format, headers, clang)'
 	@echo 'bench [NAME=switch] [QUICK=1], fuzz, format'
-	@echo 'MODE=release|asan|gc|tsan, PREFIX=, DESTDIR=, CFLAGS=, WERROR='
+	@echo 'MODE=release|asan|gc|portable|tsan, PREFIX=, DESTDIR=, CFLAGS=, WERROR='
 
 -include bench/bench.mk
 

@@ -210,7 +210,7 @@ static int spent(lua_State *L, int events) {
 static int l_accept(lua_State *L) {
   int fd = bide__check_fd(L), new_fd;
   new_socket(L);
-  do new_fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  do new_fd = bide__accept(fd, NULL, NULL);
   while (new_fd < 0 && errno == EINTR);
   if (new_fd < 0) return spent(L, UV_READABLE);
   return push_socket(L, new_fd);

@@ -296,7 +296,9 @@ describe("dns.resolve", function()
     assert.truthy(bide.now() - started < 2)
     local after = testing.counts()
     assert.equal(before.alarms, after.alarms)
-    assert.equal(before.handles, after.handles)
+    -- The portable build has a handle for each socket; c-ares keeps its one for the next question.
+    local own = (os.getenv "BIDE_BUILD" or ""):find "portable" and 1 or 0
+    assert.equal(before.handles + own, after.handles)
   end)
 
   it("does not take others down with one that is cancelled", function()

@@ -350,8 +350,10 @@ describe("tls", function()
   end)
 
   it("gives up a handshake in time, and when it is cancelled", function()
-    local quiet <close> = bide.tcp.listen("127.0.0.1", 0, function() bide.future():await() end,
-      { daemon = true })
+    local quiet <close> = bide.tcp.listen("127.0.0.1", 0, function(s)
+      bide.future():await()
+      return s -- which until then is not garbage
+    end, { daemon = true })
     local _, port = quiet:address()
     local err = raises("ETIMEDOUT", tls.connect, "127.0.0.1", port, { timeout = 0.03 })
     assert.equal("connect", err.op)

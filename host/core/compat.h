@@ -11,6 +11,17 @@
 #error "bide needs Lua 5.4"
 #endif
 
+/* What Linux alone has: epoll, timers of a thread's CPU time, accept4, flags at a socket's birth.
+ * With -DBIDE_PORTABLE (MODE=portable) bide does there what it does without. */
+#if defined(__linux__) && !defined(BIDE_PORTABLE)
+#define BIDE_LINUX 1
+#endif
+
+/* macOS has a socket option instead: bide__socket_prepare. */
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
 /* lua_closethread came with 5.4.6; before that lua_resetthread does the same without `from`. */
 #if LUA_VERSION_RELEASE_NUM >= 50406
 #define bide_closethread(co, from) lua_closethread((co), (from))

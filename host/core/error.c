@@ -82,6 +82,7 @@ const char *bide__code_name(int status) {
 }
 
 const char *bide__code_text(int status) {
+  if (status == UV_ENOTSUP) return "not supported here"; /* libuv's text speaks of sockets */
   switch (status) {
 #define TEXT(name, text)                                                                           \
   case UV_##name: return text;

@@ -6,7 +6,7 @@
 #include "sched.h"
 #include "stop.h"
 
-#ifdef __linux__
+#ifdef BIDE_LINUX
 
 #include <errno.h>
 #include <pthread.h>

@@ -74,12 +74,7 @@ static void back_off(bide_listener *l, int status) {
 static int accept_one(bide_listener *l, bide_conn **out) {
   bide_addr peer = {0};
   socklen_t len = sizeof peer;
-#ifdef SOCK_NONBLOCK
-  int fd = accept4(l->poll.fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-#else
-  int fd = accept(l->poll.fd, &peer.sa, &len);
-  if (fd >= 0) bide__socket_prepare(fd);
-#endif
+  int fd = bide__accept(l->poll.fd, &peer.sa, &len);
   if (fd < 0) return uv_translate_sys_error(errno);
   bide__addr_unmap(&peer);
   int known = peer.sa.sa_family == AF_INET || peer.sa.sa_family == AF_INET6;

@@ -10,10 +10,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#ifndef MSG_NOSIGNAL /* macOS: a socket option instead */
-#define MSG_NOSIGNAL 0
-#endif
-
 typedef struct bide_plain {
   bide_conn conn; /* first */
   bide_poll poll;
@@ -137,12 +133,21 @@ int bide__plain_open(bide_host *h, int fd, const bide_addr *peer, int events, bi
 }
 
 int bide__socket(int family, int type) {
-#ifdef SOCK_NONBLOCK
+#ifdef BIDE_LINUX
   int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   return fd < 0 ? uv_translate_sys_error(errno) : fd;
 #else
   int fd = socket(family, type, 0);
   return fd < 0 ? uv_translate_sys_error(errno) : bide__socket_prepare(fd);
+#endif
+}
+
+int bide__accept(int fd, struct sockaddr *peer, socklen_t *len) {
+#ifdef BIDE_LINUX
+  return accept4(fd, peer, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+  int new_fd = accept(fd, peer, len);
+  return new_fd < 0 ? new_fd : bide__socket_prepare(new_fd);
 #endif
 }
 

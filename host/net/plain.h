@@ -16,6 +16,8 @@ int bide__plain_open(bide_host *h, int fd, const bide_addr *peer, int events, bi
 
 /* A new non-blocking, close-on-exec socket: the descriptor or a negative code. */
 int bide__socket(int family, int type);
+/* accept(2), but that the new socket is non-blocking and close-on-exec. */
+int bide__accept(int fd, struct sockaddr *peer, socklen_t *len);
 /* Makes a socket that came some other way non-blocking and so on; returns it. */
 int bide__socket_prepare(int fd);
 

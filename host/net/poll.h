@@ -22,7 +22,7 @@ typedef struct bide_poll {
   uint8_t wanted; /* UV_READABLE, UV_WRITABLE */
   uint8_t ready;  /* the same */
   uint8_t flags;  /* below */
-#if !defined(__linux__) || defined(BIDE_POLL_UV)
+#ifndef BIDE_LINUX
   struct watch *watch; /* poll_uv.c's */
 #endif
 } bide_poll;

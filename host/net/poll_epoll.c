@@ -3,7 +3,7 @@
  * (contract in poll_kernel.h). */
 #include "poll_kernel.h"
 
-#ifdef BIDE_POLL_EPOLL
+#ifdef BIDE_LINUX
 
 #include <errno.h>
 #include <sys/epoll.h>

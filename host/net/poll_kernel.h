@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* poll_kernel.h: what poll.c asks of the system. Implemented by poll_epoll.c (Linux) and poll_uv.c
- * (elsewhere, or with -DBIDE_POLL_UV). */
+ * (elsewhere). */
 #ifndef BIDE_NET_POLL_KERNEL_H
 #define BIDE_NET_POLL_KERNEL_H
 
 #include "poll.h"
-
-#if defined(__linux__) && !defined(BIDE_POLL_UV)
-#define BIDE_POLL_EPOLL 1
-#endif
 
 int bide__kernel_open(bide_net *net);
 void bide__kernel_close(bide_net *net);

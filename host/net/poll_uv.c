@@ -5,7 +5,7 @@
  * was found to be over. The handle outlives its poll by a turn of the loop. */
 #include "poll_kernel.h"
 
-#ifndef BIDE_POLL_EPOLL
+#ifndef BIDE_LINUX
 
 typedef struct watch {
   uv_poll_t handle;

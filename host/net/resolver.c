@@ -7,6 +7,7 @@
 #include "resolver.h"
 #include "hosts.h"
 #include "names.h"
+#include "plain.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -133,7 +134,7 @@ bide_addrs *bide__resolve_now(bide_host *h, const char *name, int family, int *s
 /* Asks the routing table; no packet is sent. */
 static int has_route(const bide_addr *a) {
   bide_addr to = *a;
-  int fd = socket(a->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int fd = bide__socket(a->sa.sa_family, SOCK_DGRAM);
   bide__addr_set_port(&to, 53);
   int r = fd < 0 ? -1 : connect(fd, &to.sa, bide__addr_len(&to));
   if (fd >= 0) close(fd);

@@ -8,6 +8,10 @@ local M = {}
 
 local marked
 
+-- The portable build has a handle for each socket, also for one that is about to close.
+local counted = { "tasks", "timers", "alarms", "deadlines", "requests" }
+if not (os.getenv "BIDE_BUILD" or ""):find "portable" then counted[#counted + 1] = "handles" end
+
 --- Notes what lives now: the runner itself is a task.
 function M.mark()
   marked = testing.counts()
@@ -17,7 +21,7 @@ end
 --- gone.
 function M.check()
   local now = testing.counts()
-  for _, name in ipairs { "tasks", "timers", "alarms", "deadlines", "handles", "requests" } do
+  for _, name in ipairs(counted) do
     if now[name] > marked[name] then
       error(("%d %s left behind"):format(now[name] - marked[name], name), 0)
     end
