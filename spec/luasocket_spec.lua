@@ -4,6 +4,7 @@
 -- suite's. What is not installed is skipped.
 
 local bide = require "bide"
+local outside = require "spec.support.outside"
 local process = require "spec.support.process"
 local socket = require("bide.socket").install()
 
@@ -187,5 +188,40 @@ describe("LuaSocket's", function()
     end)
     local text, err = ftp.get(("ftp://127.0.0.1:%d/file;type=i"):format(port))
     assert.equal(("file "):rep(50000), text, err)
+  end)
+end)
+
+describe("a client and a server", function()
+  local pairs_file = "spec/support/socket_pairs.lua"
+  local here = os.getenv "PWD"
+  local over = { luasocket = "OVER=luasocket lua5.4", bide = "OVER=bide " .. process.program }
+
+  local function run(client, server)
+    local port
+    local running <close> = outside.serve(
+      ("sh -c 'cd %s; %s %s server \"$0/port\"' @DIR@"):format(here, over[server], pairs_file),
+      function() return true end)
+    while not port do
+      bide.sleep(0.01)
+      local file <close> = io.open(running.dir .. "/port")
+      port = file and file:read "n"
+    end
+    return (outside.run(("cd %s; %s %s client %d"):format(here, over[client], pairs_file, port)))
+  end
+
+  it("see the same over LuaSocket, over bide, and over one of each", function()
+    if os.execute "lua5.4 -e 'require \"socket\"' 2>/dev/null" ~= true then
+      return pending "LuaSocket is missing"
+    end
+    local wanted, mixed, mixed_too, own = table.unpack(bide.gather {
+      function() return run("luasocket", "luasocket") end,
+      function() return run("bide", "luasocket") end,
+      function() return run("luasocket", "bide") end,
+      function() return run("bide", "bide") end,
+    })
+    assert.matches("\nclosed:\t%-1\n$", wanted)
+    assert.equal(wanted, mixed)
+    assert.equal(wanted, mixed_too)
+    assert.equal(wanted, own)
   end)
 end)
