@@ -76,7 +76,7 @@ static int k_starttls(lua_State *L, bide_host *h, bide_wait *w) {
   bide_stream *s = lua_touserdata(L, STREAM);
   if (s->reader == w) s->reader = NULL;
   if (w->status == UV_EBADF || (!w->status && !s->conn))
-    return bide__error(L, h, "EBADF", lua_tostring(L, OP), "the stream is closed");
+    return bide__stream_fail(L, h, s, UV_EBADF, lua_tostring(L, OP));
   if (w->status < 0) {
     bide__stream_close(s, 0);
     return bide__raise_status(L, h, w->status, lua_tostring(L, OP));
@@ -134,8 +134,12 @@ static const char *read_name(lua_State *L) {
 /* What came in plain text before the handshake is nobody's to trust (as with STARTTLS injection).
  */
 static void check_state(lua_State *L, bide_host *h, const bide_stream *s) {
-  if (s->reader) bide__error(L, h, "EBUSY", "starttls", "another task is reading from this stream");
-  if (s->in) bide__error(L, h, "EPROTO", "starttls", "the peer sent bytes before the handshake");
+  char text[BIDE_ADDR_TEXT + 16];
+  bide__stream_text(s, text, sizeof text);
+  if (s->reader)
+    bide__error(L, h, "EBUSY", "starttls", "%s: another task is reading from this stream", text);
+  if (s->in)
+    bide__error(L, h, "EPROTO", "starttls", "%s: the peer sent bytes before the handshake", text);
   int refusal = bide__conn_refusal(s->conn);
   if (refusal || s->error) bide__stream_fail(L, h, s, refusal ? refusal : s->error, "starttls");
 }

@@ -73,32 +73,42 @@ const bide_tracked bide__stream_tracked = {"stream", is_open};
 
 /* ---- failing ---- */
 
+/* NULL: not known, or a unix socket. */
+static const bide_addr *peer_of(const bide_stream *s) {
+  if (s->conn) return bide__conn_peer(s->conn);
+  return s->last.sa.sa_family ? &s->last : NULL;
+}
+
 const char *bide__stream_text(const bide_stream *s, char *buf, size_t size) {
   char host[BIDE_ADDR_TEXT];
-  const bide_addr *peer = s->conn ? bide__conn_peer(s->conn) : NULL;
-  if (!peer) snprintf(buf, size, s->conn ? "unix socket" : "closed stream");
+  const bide_addr *peer = peer_of(s);
+  if (!peer) snprintf(buf, size, "unix socket");
   else
     bide__host_port_text(bide__addr_text(peer, host, sizeof host), bide__addr_port(peer), buf,
                          size);
   return buf;
 }
 
+void bide__stream_set_peer(lua_State *L, const bide_stream *s) {
+  char text[BIDE_ADDR_TEXT];
+  const bide_addr *peer = peer_of(s);
+  if (!peer) return;
+  lua_pushstring(L, bide__addr_text(peer, text, sizeof text));
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, bide__addr_port(peer));
+  lua_setfield(L, -2, "port");
+}
+
 int bide__stream_fail(lua_State *L, bide_host *h, const bide_stream *s, int status,
                       const char *op) {
   char text[BIDE_ADDR_TEXT + 16];
-  const bide_addr *peer = s->conn ? bide__conn_peer(s->conn) : NULL;
   if (status == UV_ECANCELED || status == BIDE_EDEADLK) return bide__raise_status(L, h, status, op);
-  if (!s->conn) return bide__error(L, h, "EBADF", op, "the stream is closed");
   bide__stream_text(s, text, sizeof text);
-  if (status == BIDE_ETLS && bide__conn_is_tls(s->conn))
+  if (!s->conn) bide__error_push(L, h, "EBADF", op, "%s: the stream is closed", text);
+  else if (status == BIDE_ETLS && bide__conn_is_tls(s->conn))
     bide__tls_error_push(L, h, s->conn->ops->tls->failure(s->conn), op, text);
   else bide__error_push_status(L, h, status, op, text);
-  if (peer) {
-    lua_pushstring(L, bide__addr_text(peer, text, sizeof text));
-    lua_setfield(L, -2, "host");
-    lua_pushinteger(L, bide__addr_port(peer));
-    lua_setfield(L, -2, "port");
-  }
+  bide__stream_set_peer(L, s);
   return lua_error(L);
 }
 
@@ -115,6 +125,8 @@ bide_stream *bide__stream_begin(lua_State *L, bide_host *h, const char *op) {
 static bide_conn *take_conn(bide_stream *s) {
   bide_conn *c = s->conn;
   bide_wait *w = s->reader;
+  const bide_addr *peer = bide__conn_peer(c);
+  if (peer) s->last = *peer;
   s->conn = NULL;
   s->reader = NULL;
   if (w) {

@@ -31,6 +31,7 @@ typedef struct bide_stream {
   bide_handled *server; /* told at the close and the detaching; NULL for others' streams */
   int error;            /* of a read: what every later one raises */
   unsigned char eof;
+  bide_addr last; /* the peer of a closed one, for errors; family 0: not known */
 } bide_stream;
 
 /* Pushes a new stream, closed. May raise (memory). */
@@ -52,8 +53,10 @@ bide_stream *bide__check_stream(lua_State *L);
 bide_stream *bide__stream_begin(lua_State *L, bide_host *h, const char *op);
 /* Raises what has gone wrong with `s` (may be closed), with host and port of its peer. */
 int bide__stream_fail(lua_State *L, bide_host *h, const bide_stream *s, int status, const char *op);
-/* "127.0.0.1:5432", "unix socket", "closed stream". */
+/* "127.0.0.1:5432", also of a closed one; "unix socket". */
 const char *bide__stream_text(const bide_stream *s, char *buf, size_t size);
+/* Sets host and port of the peer, where it has them, in the error on top. */
+void bide__stream_set_peer(lua_State *L, const bide_stream *s);
 
 extern const luaL_Reg bide__stream_readers[], bide__stream_writers[];
 /* Wakes all writers. */

@@ -113,13 +113,17 @@ static void describe_read(const bide_wait *w, char *buf, size_t size) {
 
 static const bide_waitops read_ops = {"read", abort_read, describe_read, let_go, 0};
 
-static int busy(lua_State *L, bide_host *h, const char *op) {
-  return bide__error(L, h, "EBUSY", op, "another task is reading from this stream");
+static int busy(lua_State *L, bide_host *h, const bide_stream *s, const char *op) {
+  char text[BIDE_ADDR_TEXT + 16];
+  bide__error_push(L, h, "EBUSY", op, "%s: another task is reading from this stream",
+                   bide__stream_text(s, text, sizeof text));
+  bide__stream_set_peer(L, s);
+  return lua_error(L);
 }
 
 static int wait_readable(lua_State *L, bide_host *h, bide_stream *s, bide_kwait k, const char *op) {
   bide_wait *w = &h->current->own;
-  if (s->reader) return busy(L, h, op);
+  if (s->reader) return busy(L, h, s, op);
   int status = bide__conn_want(s->conn, UV_READABLE);
   if (status) return bide__stream_fail(L, h, s, status, op);
   bide__wait_init(h, w, &read_ops);
@@ -150,7 +154,7 @@ static int give_way(lua_State *L, bide_host *h, bide_kwait k) {
 
 static bide_stream *begin(lua_State *L, bide_host *h, const char *op) {
   bide_stream *s = bide__stream_begin(L, h, op);
-  if (s && s->reader) busy(L, h, op);
+  if (s && s->reader) busy(L, h, s, op);
   return s;
 }
 
@@ -166,6 +170,7 @@ static int too_big(lua_State *L, bide_host *h, const bide_stream *s, size_t limi
                    bide__stream_text(s, text, sizeof text), (LUAI_UACINT)limit);
   lua_pushinteger(L, (lua_Integer)limit);
   lua_setfield(L, -2, "limit");
+  bide__stream_set_peer(L, s);
   return lua_error(L);
 }
 
@@ -175,6 +180,7 @@ static int cut_short(lua_State *L, bide_host *h, bide_stream *s, const char *op)
   size_t n = available(s);
   bide__error_push(L, h, "EOF", op, "%s: the stream ended after %I bytes",
                    bide__stream_text(s, text, sizeof text), (LUAI_UACINT)n);
+  bide__stream_set_peer(L, s);
   push_front(L, h, s, n, 0);
   lua_setfield(L, -2, "partial");
   return lua_error(L);

@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- What goes wrong between two ends of a connection: peers that are silent, that do not read, that
--- never stop; sockets closed by another task at each wait. Nothing hangs, every error says what was
--- being done and with whom, nothing is left. Resets at every byte stand in stream_spec.lua.
+-- never stop, that vanish; descriptors that run out. Nothing hangs, every error says what was being
+-- done and with whom, nothing is left. What ends a wait stands in waits_spec.lua, resets at every
+-- byte in stream_spec.lua and tls_spec.lua.
 
 local bide = require "bide"
 local dns = require "spec.support.dns"
+local outside = require "spec.support.outside"
+local process = require "spec.support.process"
 local tasks = require "spec.support.tasks"
 local tcp = bide.tcp
 
@@ -15,15 +18,6 @@ local function pair()
   local other = far:await()
   server:close()
   return near, other
-end
-
---- Waits until `f` stands in a wait, then ends it by `stop`; returns its error.
-local function ended_by(f, stop)
-  local t = bide.spawn(f)
-  tasks.turns(3)
-  assert.equal("pending", t:status())
-  stop()
-  return tasks.raised(t.await, t)
 end
 
 describe("a peer that does not read", function()
@@ -43,7 +37,7 @@ describe("a peer that does not read", function()
     a:close()
   end)
 
-  it("may begin to read again: all of it arrives, in order", function()
+  it("may begin to read again, out of a zero window: all of it arrives, in order", function()
     local a, b = pair()
     local writer = bide.spawn(function()
       for i = 1, 400 do a:write((("%06d"):format(i)):rep(10000)) end
@@ -102,6 +96,27 @@ describe("a peer that is silent", function()
   end)
 end)
 
+describe("a peer that writes a byte at a time", function()
+  it("is waited for by every reader, whole", function()
+    for name, argument in pairs { read_line = false, read_exactly = 2000, read_until = "\n",
+      read_all = false } do
+      local a, b = pair()
+      local writer = bide.spawn(function()
+        for _ = 1, 2000 do
+          b:write "x"
+          bide.sleep(0)
+        end
+        b:write "\n"
+        b:shutdown()
+      end)
+      assert.equal(("x"):rep(2000), (a[name](a, argument or nil):gsub("\n", "")))
+      writer:await()
+      a:close()
+      b:close()
+    end
+  end)
+end)
+
 describe("a peer that sends for ever", function()
   it("is bounded by every reader's limit, and others run meanwhile", function()
     local ticks = 0
@@ -132,67 +147,6 @@ describe("a peer that sends for ever", function()
   end)
 end)
 
-describe("a close by another task", function()
-  local a, b
-  before_each(function()
-    bide.run(function() a, b = pair() end)
-    tasks.mark()
-  end)
-  after_each(function()
-    a:close()
-    b:close()
-    bide.run(tasks.turns)
-    tasks.check()
-  end)
-
-  for name, argument in pairs { read = false, read_line = false, read_all = false,
-    read_exactly = 9, read_until = "x" } do
-    it("ends " .. name, function()
-      local err = ended_by(function() return a[name](a, argument or nil) end,
-        function() a:close() end)
-      assert.equal("EBADF", err.code)
-      assert.equal(name, err.op)
-    end)
-  end
-
-  it("ends lines and pipe_streams", function()
-    local err = ended_by(function() for _ in a:lines() do end end, function() a:close() end)
-    assert.equal("EBADF", err.code)
-    local c, d = pair()
-    err = ended_by(function() bide.pipe_streams(b, c) end, function() c:close() end)
-    assert.equal("EBADF", err.code)
-    d:close()
-  end)
-
-  it("ends every writer that waits", function()
-    local writers = {}
-    for i = 1, 2 do
-      writers[i] = bide.spawn(function()
-        while true do a:write(("x"):rep(8 << 20)) end
-      end)
-    end
-    tasks.turns(3)
-    local closing = bide.spawn(a.close, a)
-    for i = 1, 2 do
-      local err = tasks.raised(writers[i].await, writers[i])
-      assert.equal("EBADF", err.code)
-      assert.equal("write", err.op)
-    end
-    closing:cancel() -- it would send what is queued first
-    pcall(closing.await, closing)
-  end)
-
-  it("ends a udp recv and a server's wait", function()
-    local u = bide.udp.bind("127.0.0.1", 0)
-    assert.equal("EBADF", ended_by(function() u:recv() end, function() u:close() end).code)
-    local server = tcp.listen("127.0.0.1", 0, function() end)
-    local waiting = bide.spawn(server.wait, server)
-    tasks.turns()
-    server:close()
-    waiting:await()
-  end)
-end)
-
 describe("a name server that is silent", function()
   after_each(function() bide.dns.servers() end)
 
@@ -207,5 +161,114 @@ describe("a name server that is silent", function()
       assert.equal("ECANCELED", tasks.code(connecting.await, connecting))
     end)
     assert.truthy(bide.now() - started < 5)
+  end)
+end)
+
+describe("a lack of descriptors", function()
+  -- What needs one, and what its error names; `fail` until there are some again.
+  local script = [[
+    local bide = require "bide"
+    local dns = require "spec.support.dns"
+    local path = ...
+    local server = bide.tcp.listen("127.0.0.1", 0, function(s)
+      for line in s:lines() do s:write(line, "\n") end
+    end, { daemon = true })
+    local unix <close> = bide.unix.listen(path, function(s) s:read() end, { daemon = true })
+    local _, port = server:address()
+    dns.serve(function(q, reply) reply(dns.answer(q, q.type == "A" and { "127.0.0.1" } or {})) end)
+    bide.dns.resolve "a.test"
+    local held, more = {}, nil
+    repeat
+      more = io.open "/dev/null"
+      held[#held + 1] = more
+    until not more
+    local function all()
+      for _, job in ipairs {
+        { bide.tcp.connect, "127.0.0.1", port }, { bide.tls.connect, "127.0.0.1", port },
+        { bide.unix.connect, path }, { bide.tcp.listen, "127.0.0.1", 0, print },
+        { bide.unix.listen, path .. "2", print }, { bide.udp.bind, "127.0.0.1", 0 },
+        { bide.dns.resolve, "b.test" },
+      } do
+        local ok, err = bide.try(bide.timeout, 0.5, table.unpack(job))
+        print(ok and "ok" or err.code == "ETIMEDOUT" and err.op or err)
+        if ok and ok.close then ok:close() end
+      end
+    end
+    all()
+    for _, f in ipairs(held) do f:close() end
+    all()
+    bide.dns.servers()
+  ]]
+
+  it("is told by what needs one, and is over when there are some again", function()
+    local dir = process.temporary_directory()
+    process.write_file(dir .. "/script.lua", script)
+    local out, status = outside.run(("cd %s; ulimit -n 40; exec %s %s/script.lua %s/s")
+      :format(os.getenv "PWD", process.program, dir, dir))
+    process.remove(dir)
+    out = out:gsub("127.0.0.1:%d%d+", "PORT"):gsub(dir:gsub("%p", "%%%0"), "DIR")
+    assert.equal([[
+connect PORT: too many open files (EMFILE)
+connect PORT: too many open files (EMFILE)
+connect DIR/s: too many open files (EMFILE)
+listen 127.0.0.1:0: too many open files (EMFILE)
+listen DIR/s2: too many open files (EMFILE)
+bind 127.0.0.1:0: too many open files (EMFILE)
+resolve b.test: temporary failure (EAI_AGAIN)
+ok
+timeout
+ok
+ok
+ok
+ok
+ok
+]], out)
+    assert.equal(0, status)
+  end)
+
+  it("meets an accept in one line of report, back-off, and no lost connection", function()
+    local dir = process.temporary_directory()
+    process.write_file(dir .. "/script.lua", [[
+      local bide = require "bide"
+      local server = bide.tcp.listen("127.0.0.1", 0, function(s) s:write(s:read()) end)
+      local _, port = server:address()
+      print(port)
+      io.stdout:flush()
+      local held, more = {}, nil
+      repeat
+        more = io.open "/dev/null"
+        held[#held + 1] = more
+      until not more
+      bide.sleep(0.8)
+      local cpu = os.clock()
+      bide.sleep(0.3) -- it does not spin meanwhile
+      print(os.clock() - cpu < 0.1)
+      for _, f in ipairs(held) do f:close() end
+      bide.sleep(1.5)
+      server:close(10)
+    ]])
+    local done = bide.spawn(outside.run, ("cd %s; ulimit -n 40; exec %s %s/script.lua 2>&1 >%s/out")
+      :format(os.getenv "PWD", process.program, dir, dir))
+    local port
+    repeat
+      bide.sleep(0.02)
+      local file <close> = io.open(dir .. "/out")
+      port = file and file:read "n"
+    until port
+    bide.sleep(0.1)
+    local jobs = {}
+    for i = 1, 10 do
+      jobs[i] = function()
+        local s <close> = tcp.connect("127.0.0.1", port)
+        s:write("hello " .. i)
+        return s:read_all()
+      end
+    end
+    local replies = bide.gather(jobs)
+    for i = 1, 10 do assert.equal("hello " .. i, replies[i]) end
+    local err = done:await()
+    assert.matches("\ntrue\n$", process.read_file(dir .. "/out"))
+    process.remove(dir)
+    assert.equal("bide: accept: too many open files (EMFILE); new connections wait\n", err)
   end)
 end)

@@ -324,13 +324,16 @@ describe("a stream", function()
 
   describe("close", function()
     it("is idempotent and refuses everything afterwards", function()
+      local _, port = a:peer()
       a:close()
       a:close()
       assert.equal("stream (closed)", tostring(a))
       for _, name in ipairs { "read", "read_line", "read_all", "shutdown", "peer",
         "local_address", "detach", "nodelay" } do
         local err = raises("EBADF", a[name], a)
-        assert.equal(name .. " the stream is closed (EBADF)", tostring(err))
+        assert.equal(("%s 127.0.0.1:%d: the stream is closed (EBADF)"):format(name, port),
+          tostring(err))
+        assert.same({ "127.0.0.1", port }, { err.host, err.port })
       end
       raises("EBADF", a.read_exactly, a, 1)
       raises("EBADF", a.read_until, a, "x")
