@@ -24,6 +24,12 @@ static void print_value(lua_State *L, int index) {
   fwrite(text, 1, size, stderr);
 }
 
+/* A script that does not load has no stack: the heading alone tells nothing. */
+static bool has_lines(lua_State *L, int traceback) {
+  const char *text = lua_type(L, traceback) == LUA_TSTRING ? lua_tostring(L, traceback) : NULL;
+  return text && strchr(text, '\n') != NULL;
+}
+
 void report_error(lua_State *L, int error, int traceback) {
   int top = lua_gettop(L);
   error = lua_absindex(L, error);
@@ -40,7 +46,7 @@ void report_error(lua_State *L, int error, int traceback) {
   if (lua_pcall(L, 1, 1, 0) == LUA_OK || lua_type(L, -1) == LUA_TSTRING) print_value(L, -1);
   else fputs("(error while showing the error)", stderr);
   fputc('\n', stderr);
-  if (traceback && lua_type(L, traceback) == LUA_TSTRING && lua_rawlen(L, traceback) > 0) {
+  if (traceback && has_lines(L, traceback)) {
     print_value(L, traceback);
     fputc('\n', stderr);
   }

@@ -95,6 +95,14 @@ describe("the command line", function()
     assert.matches("deep.lua:4: in main chunk", result.err, 1, true)
   end)
 
+  it("says in one line why a script does not load", function()
+    for _, args in ipairs { { dir .. "/missing.lua" }, { "-e", "x = = 1" } } do
+      local result = bide(table.unpack(args))
+      assert.equal(1, result.status)
+      assert.matches("^bide: [^\n]+\n$", result.err)
+    end
+  end)
+
   it("survives an error value whose __tostring fails", function()
     local result = bide("-e", "error(setmetatable({}, { __tostring = function() error {} end }))")
     assert.equal(1, result.status)
