@@ -279,6 +279,16 @@ describe("Ctrl-C", function()
     assert.equal(130, result.status)
   end)
 
+  local compute_it = process.build:find "portable" and pending or it -- it has no slices
+  compute_it("stops what bide.compute runs, which waits for nothing", function()
+    local result = bide("-e", "local bide = require 'bide' bide.compute(function() " .. interrupt
+      .. [[
+        local done <close> = setmetatable({}, { __close = function() print "closed" end })
+        while done do end
+      end) bide.sleep(60)]])
+    assert.same({ status = 130, out = "closed\n", err = "" }, result)
+  end)
+
   it("is left alone when it was ignored from the start", function()
     local code = interrupt .. "require 'bide'.sleep(0) print 'goes on'"
     local line = ("trap '' INT; exec %s -e %s"):format(process.program, process.quote(code))
