@@ -148,11 +148,58 @@ static void interrupts_find_the_thread(void) {
   uv_sem_destroy(&s.ready);
 }
 
+/* ---- a host that is freed while others post to it ---- */
+
+typedef struct poster {
+  bide_host *host;
+  uv_thread_t thread;
+  int accepted;
+} poster;
+
+static poster posters[HOSTS];
+static int delivered;
+
+static void count_call(bide_host *host, void *arg) {
+  (void)host;
+  (void)arg;
+  delivered++;
+}
+
+static void post_until_refused(void *arg) {
+  poster *p = arg;
+  while (bide_post(p->host, count_call, NULL) == 0) p->accepted++;
+}
+
+/* A finalizer: the host refuses posts by now, but still exists. */
+static int l_join(lua_State *L) {
+  int i;
+  (void)L;
+  for (i = 0; i < HOSTS; i++) uv_thread_join(&posters[i].thread);
+  return 0;
+}
+
+static void posts_meet_the_end_of_the_host(void) {
+  int i, accepted = 0;
+  bide_host *host = bide_new(NULL);
+  lua_register(bide_lua(host), "join", l_join);
+  CHECK(run_script(host, "keep = setmetatable({}, {__gc = join})") == 0);
+  delivered = 0;
+  for (i = 0; i < HOSTS; i++) {
+    posters[i] = (poster){.host = host};
+    uv_thread_create(&posters[i].thread, post_until_refused, &posters[i]);
+  }
+  CHECK(run_script(host, "require 'bide'.sleep(0.005)") == 0);
+  bide_free(host);
+  for (i = 0; i < HOSTS; i++) accepted += posters[i].accepted;
+  CHECK(delivered == accepted); /* what was not refused has run, once */
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"eight_hosts_post_to_each_other", eight_hosts_post_to_each_other},
       {"hosts_come_and_go_on_all_threads", hosts_come_and_go_on_all_threads},
       {"interrupts_find_the_thread", interrupts_find_the_thread},
+      {"posts_meet_the_end_of_the_host", posts_meet_the_end_of_the_host},
       {NULL, NULL},
   };
   return run_tests(argc, argv, tests);
