@@ -194,18 +194,50 @@ static const bide_horigin *no_memory(lua_State *L) {
   return NULL;
 }
 
-enum { SHORT_BODY = 4096 };
+enum { SHORT_BODY = 4096, PROXY_AUTH_MAX = 4096 };
 
-/* Fills a new exchange; 0 or UV_ENOMEM. Raises nothing. */
-static int fill(bide_hx *hx, lua_State *L, const bide_url *peer, const bide_hspec *spec,
-                bide_tls_context *context, bide_slice head, bide_slice body) {
-  bide_host *h = hx->http->host;
+/* What a proxy is asked, for a tunnel to where the key "https://host:port" leads (RFC 9110 section
+ * 9.3.6). */
+static bide_slice put_connect(bide_http *http, bide_slice key, bide_slice auth) {
+  bide_out o = bide__out(http->scratch, sizeof http->scratch);
+  const char *at = memchr(key.p, '/', key.n);
+  bide_slice place = {at + 2, key.n - (size_t)(at + 2 - key.p)};
+  bide__out_slice_put(&o, BIDE_SLICE("CONNECT "));
+  bide__out_slice_put(&o, place);
+  bide__out_slice_put(&o, BIDE_SLICE(" HTTP/1.1\r\nhost: "));
+  bide__out_slice_put(&o, place);
+  bide__out_slice_put(&o, BIDE_SLICE("\r\nuser-agent: bide\r\n"));
+  if (auth.n) (void)bide__h1_put_field(&o, BIDE_SLICE("proxy-authorization"), auth);
+  bide__h1_put_end(&o);
+  return bide__out_ok(&o) ? bide__out_slice(&o) : (bide_slice){NULL, 0};
+}
+
+/* Finds the origin that the connection is for; NULL without memory. Uses the floor's scratch. */
+static bide_horigin *find_origin(bide_hx *hx, const bide_url *url, const bide_url *proxy,
+                                 const bide_hspec *spec, bide_tls_context *context) {
   char text[BIDE_ADDR_TEXT + BIDE_HOST_MAX + 64];
   bide_out key = bide__out(text, sizeof text);
+  const bide_url *peer = spec->proxy.p && !spec->tunnel ? proxy : url;
+  bide_hvia via;
+  if (peer == proxy) bide__out_slice_put(&key, BIDE_SLICE("proxy "));
+  bide__url_put_origin(&key, peer);
+  if (!bide__out_ok(&key)) return NULL;
+  if (!spec->tunnel)
+    return bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port, context,
+                              NULL);
+  via = (bide_hvia){.host = proxy->host, .port = proxy->port};
+  via.connect = put_connect(hx->http, bide__out_slice(&key), bide__out_slice(&spec->proxy_auth));
+  if (!via.connect.n) return NULL;
+  return bide__hpool_origin(hx->pool, bide__out_slice(&key), url->host, url->port, context, &via);
+}
+
+/* Fills a new exchange; 0 or UV_ENOMEM. Raises nothing. */
+static int fill(bide_hx *hx, lua_State *L, const bide_url *url, const bide_url *proxy,
+                const bide_hspec *spec, bide_tls_context *context, bide_slice head,
+                bide_slice body) {
+  bide_host *h = hx->http->host;
   bide_slice method = {NULL, 0};
   method.p = lua_tolstring(L, METHOD, &method.n);
-  if (spec->proxy.p) bide__out_slice_put(&key, BIDE_SLICE("proxy "));
-  bide__url_put_origin(&key, peer);
   hx->method = (uint8_t)bide__h1_method_id(method.p, method.n);
   hx->idempotent = hx->method != BIDE_M_POST && hx->method != BIDE_M_PATCH &&
                    hx->method != BIDE_M_OTHER && hx->method != BIDE_M_CONNECT;
@@ -223,17 +255,8 @@ static int fill(bide_hx *hx, lua_State *L, const bide_url *peer, const bide_hspe
   if (bide__hbuf_put(h, &hx->out, head.p, head.n) != 0) return UV_ENOMEM;
   if (body.n > SHORT_BODY) hx->long_body = body;
   else if (bide__hbuf_put(h, &hx->out, body.p, body.n) != 0) return UV_ENOMEM;
-  if (!bide__out_ok(&key)) return UV_ENOMEM;
-  hx->origin = bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port, context);
+  hx->origin = find_origin(hx, url, proxy, spec, context);
   return hx->origin ? 0 : UV_ENOMEM;
-}
-
-/* The context for an https URL, borrowed. */
-static bide_tls_context *find_context(lua_State *L, bide_host *h, const bide_hspec *spec) {
-  if (spec->proxy.p)
-    bide__error(L, h, "ENOTSUP", lua_tostring(L, METHOD), "%s: https through a proxy",
-                lua_tostring(L, URL));
-  return bide__tls_client_find(L, h, OPTS, &spec->tls);
 }
 
 static int attempt(lua_State *L, int arg) {
@@ -246,25 +269,30 @@ static int attempt(lua_State *L, int arg) {
   bide_hstream *st = NULL;
   bide_hx *hx;
   bide_tls_context *context = NULL;
+  char auth[PROXY_AUTH_MAX];
   int ref = LUA_NOREF;
   if (bide__checkpoint(L, h, lua_tostring(L, METHOD))) return bide__refuse(L, h);
   read_spec(L, lib, arg, &spec);
   parse_url(L, 1, &url);
   if (spec.proxy.p) parse_proxy(L, arg, spec.proxy, &proxy);
+  spec.tunnel = spec.proxy.p && bide__url_is_secure(&url);
+  spec.proxy_auth = bide__out(auth, sizeof auth);
   pool = find_pool(L, lib);
   if (spec.stream || spec.feeding) st = bide__hstream_push(L, lib);
   else lua_pushnil(L);
   if (spec.body && !spec.feeding) body.p = lua_tolstring(L, BODY, &body.n);
   method.p = lua_tolstring(L, METHOD, &method.n);
-  head = bide__compose(L, lib, method, &url, &spec, spec.proxy.p != NULL);
-  if (bide__url_is_secure(&url)) context = find_context(L, h, &spec);
+  head = bide__compose(L, lib, method, &url, &spec, spec.proxy.p && !spec.tunnel);
+  if (!bide__out_ok(&spec.proxy_auth))
+    return luaL_error(L, "header 'proxy-authorization' is too long");
+  if (bide__url_is_secure(&url)) context = bide__tls_client_find(L, h, OPTS, &spec.tls);
   if (body.n > SHORT_BODY) { /* what can raise comes before the anchor, what is borrowed behind */
     lua_pushvalue(L, BODY);
     ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (context) context = find_context(L, h, &spec);
+    if (context) context = bide__tls_client_find(L, h, OPTS, &spec.tls);
   }
   hx = bide__hx_new(&lib->http, pool);
-  if (!hx || fill(hx, L, spec.proxy.p ? &proxy : &url, &spec, context, head, body) != 0) {
+  if (!hx || fill(hx, L, &url, &proxy, &spec, context, head, body) != 0) {
     if (hx) bide__hx_unref(hx);
     luaL_unref(L, LUA_REGISTRYINDEX, ref);
     no_memory(L);

@@ -52,6 +52,8 @@ typedef struct bide_hspec { /* options that C understands; indices into the fram
   bool complex;        /* there are options that lua/bide/http.lua must rewrite first */
   int headers, body;   /* stack indices, 0: none */
   bide_slice proxy;    /* its URL, borrowed from the table of options */
+  bide_out proxy_auth; /* of a tunnel: what the proxy is told; the room is the caller's */
+  bool tunnel;         /* https through a proxy */
   bide_tls_config tls; /* what https is to be verified with, borrowed alike */
   bool close;          /* the request says Connection: close */
   bool feeding;        /* the body is a function */

@@ -224,6 +224,12 @@ static int put_header(void *arg, bide_slice name, bide_slice value) {
   case BIDE_H_CONNECTION:
     if (bide__h1_list_has(value, BIDE_SLICE("close"))) c->spec->close = true;
     break;
+  case BIDE_H_PROXY_AUTHORIZATION: /* the proxy's alone: it stands in the CONNECT */
+    if (!c->spec->tunnel) break;
+    if (!bide__h1_valid_value(value.p, value.n)) return BIDE_H1_EINVALID;
+    c->spec->proxy_auth.n = 0;
+    bide__out_slice_put(&c->spec->proxy_auth, value);
+    return 0;
   case BIDE_H_USER_AGENT: c->agent = true; break;
   case BIDE_H_ACCEPT: c->accept = true; break;
   case BIDE_H_ACCEPT_ENCODING: c->encoding = true; break;

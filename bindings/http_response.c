@@ -118,6 +118,10 @@ void bide__failure_push_http(lua_State *L, bide_host *h, const bide_hx *hx, cons
   else push_code(L, h, hx, method, url);
   lua_pushstring(L, url);
   lua_setfield(L, -2, "url");
+  if (hx->error == BIDE_EPROXY) {
+    lua_pushinteger(L, hx->proxy_status);
+    lua_setfield(L, -2, "status");
+  }
   lua_pushstring(L, bide__hphase_names[hx->error_phase]);
   lua_setfield(L, -2, "phase");
 }

@@ -77,6 +77,7 @@ const char *bide__code_name(int status) {
 #undef NAME
   case BIDE_EDEADLK: return "EDEADLK";
   case BIDE_ETLS: return "ETLS";
+  case BIDE_EPROXY: return "EPROXY";
   default: return "UNKNOWN";
   }
 }
@@ -90,6 +91,7 @@ const char *bide__code_text(int status) {
 #undef TEXT
   case BIDE_EDEADLK: return "deadlock";
   case BIDE_ETLS: return "TLS failed";
+  case BIDE_EPROXY: return "refused by the proxy";
   default: return "unknown error";
   }
 }

@@ -15,6 +15,7 @@
 /* bide's own codes, beside libuv's (all of those are > -5000). */
 #define BIDE_EDEADLK (-6001)
 #define BIDE_ETLS    (-6002)
+#define BIDE_EPROXY  (-6003)
 
 #define BIDE_THREAD_POOL_MAX 1024
 #define BIDE_READ_BUFFER     65536

@@ -81,6 +81,7 @@ const char *bide__hbody_error_text(int code) {
   case BIDE_BODY_ELOST: return "the connection is gone";
   case BIDE_BODY_EINFORM: return "too many informational responses";
   case BIDE_BODY_EUPGRADE: return "the server switched protocols unasked";
+  case BIDE_BODY_EEARLY: return "the proxy sent bytes before the TLS handshake";
   default: return bide__h1_error_text(code < -9099 ? code + 9100 : code);
   }
 }

@@ -21,6 +21,7 @@ enum {
   BIDE_BODY_ELOST = -9004,    /* the connection is gone */
   BIDE_BODY_EINFORM = -9005,  /* too many informational responses */
   BIDE_BODY_EUPGRADE = -9006, /* the server switched protocols unasked */
+  BIDE_BODY_EEARLY = -9007,   /* a proxy sent more than its answer to CONNECT */
 };
 
 typedef struct bide_hbody {

@@ -32,6 +32,7 @@
 
 typedef struct bide_horigin bide_horigin;
 typedef struct bide_hconn bide_hconn;
+typedef struct bide_htunnel bide_htunnel;
 
 enum { /* what an exchange is doing; a timeout names it */
        BIDE_HP_POOL,
@@ -83,9 +84,19 @@ struct bide_horigin {
   uint16_t port;
   const bide_tls_module *tls; /* of `context` */
   bide_tls_context *context;  /* a reference; NULL: plain */
-  uint32_t host_n, key_n;
-  char host[]; /* host, NUL, key */
+  bide_slice key;             /* these three lie behind `host` */
+  const char *via;            /* the host of the proxy that it is reached through; NULL: directly */
+  bide_slice connect;         /* … and what that one is asked */
+  uint16_t via_port;
+  size_t size; /* of this, with all names */
+  char host[]; /* ended by NUL, as all names here */
 };
+
+/* A tunnel through a proxy: its host and port, and the request for the tunnel. */
+typedef struct bide_hvia {
+  bide_slice host, connect;
+  uint16_t port;
+} bide_hvia;
 
 /* NULL when there is no memory; the caller's reference. */
 bide_hpool *bide__hpool_new(bide_http *http, const bide_hpool_limits *limits);
@@ -93,9 +104,9 @@ void bide__hpool_unref(bide_hpool *p);
 /* Closes what is idle; what is in use is closed when it is given back. */
 void bide__hpool_close(bide_hpool *p);
 /* The origin of that key ("http://host:port") and TLS context (NULL: none), made when there is
- * none; NULL without memory. */
+ * none; NULL without memory. `via` (NULL: directly) is part of the key. */
 bide_horigin *bide__hpool_origin(bide_hpool *p, bide_slice key, bide_slice host, uint16_t port,
-                                 bide_tls_context *context);
+                                 bide_tls_context *context, const bide_hvia *via);
 /* Frees it if nobody needs it any more. */
 void bide__horigin_check(bide_horigin *o);
 void bide__origins_init(bide_hpool *p);
@@ -177,13 +188,14 @@ struct bide_hx {
   bide_horigin *origin;
   bide_hconn *hc;
   bide_connect *connecting; /* owned */
-  bide_conn *securing;      /* owned; connected, in its TLS handshake */
+  bide_conn *securing;      /* owned; connected, on its way through a proxy or in its handshake */
+  bide_htunnel *tunnel;     /* owned; while a proxy is asked */
   bide_lazy limit;          /* of waiting in the line */
   bide_wait wait;
   uint32_t refs; /* the task's or stream's, one while it is under way */
   /* the request */
   double timeout[BIDE_HP_COUNT];
-  uint64_t begun, total_at, headers_at;
+  uint64_t begun, total_at, headers_at, connect_by;
   uint64_t max_body;
   bide_hbuf out; /* head, and a short body */
   bide_slice long_body;
@@ -214,7 +226,8 @@ struct bide_hx {
   uint64_t elapsed;
   int error;             /* libuv's code, or body.h's, when failed */
   int error_phase;       /* BIDE_HP_… */
-  char reason[160];      /* of a failed connect */
+  int proxy_status;      /* of BIDE_EPROXY */
+  char reason[160];      /* of a failed connect, of BIDE_EPROXY */
   bide_tls_failure *why; /* owned; of BIDE_ETLS, NULL when not known */
   /* the binding's own */
   int redirects;      /* how many are left */
@@ -242,6 +255,9 @@ void bide__hx_connect(bide_hx *hx);
 double bide__hx_time_left(bide_hx *hx, int phase);
 /* The connection is ready: sends the request over it. */
 void bide__hx_use(bide_hx *hx, bide_conn *c);
+/* Asks the origin's proxy for a tunnel, then goes on to TLS (client_tunnel.c); gives that up. */
+void bide__hx_tunnel(bide_hx *hx, bide_conn *c);
+void bide__hx_untunnel(bide_hx *hx);
 /* Makes the new connection a TLS one first (client_tls.c); gives that up; notes why it failed. */
 void bide__hx_secure(bide_hx *hx, bide_conn *c);
 void bide__hx_unsecure(bide_hx *hx);

@@ -32,6 +32,7 @@ static bide_conn *let_go(bide_hx *hx) {
 void bide__hx_unsecure(bide_hx *hx) {
   if (!hx->securing) return;
   bide__conn_close(let_go(hx));
+  bide__hx_untunnel(hx);
   bide__hpool_gone(hx->origin);
 }
 

@@ -177,8 +177,8 @@ static void fail_body(bide_hx *hx, int code) {
 
 static void connect_failed(bide_hx *hx, bide_connect *op) {
   int status = op->status;
-  /* One address: the code says it all. */
-  if (op->nerrors != 1 && status != UV_ETIMEDOUT)
+  /* One address: the code says it all, unless it is the proxy's. */
+  if ((op->nerrors != 1 || hx->origin->via) && status != UV_ETIMEDOUT)
     bide__connect_reasons(op, hx->reason, sizeof hx->reason);
   bide__connect_free(op);
   if ((status == UV_EMFILE || status == UV_ENFILE) && bide__hpool_scarce(hx)) return;
@@ -208,7 +208,8 @@ static void on_connected(bide_connect *op) {
   }
   op->conn = NULL;
   bide__connect_free(op);
-  if (hx->origin->context) bide__hx_secure(hx, c);
+  if (hx->origin->via) bide__hx_tunnel(hx, c);
+  else if (hx->origin->context) bide__hx_secure(hx, c);
   else bide__hx_use(hx, c);
 }
 
@@ -229,7 +230,10 @@ void bide__hx_connect(bide_hx *hx) {
   bide_horigin *origin = hx->origin;
   int rc;
   hx->phase = BIDE_HP_CONNECT;
-  rc = bide__connect(h, origin->host, origin->port, &o, on_connected, hx, &hx->connecting);
+  hx->connect_by = bide__deadline_ns(bide__now_ns(h), o.timeout);
+  rc = origin->via
+           ? bide__connect(h, origin->via, origin->via_port, &o, on_connected, hx, &hx->connecting)
+           : bide__connect(h, origin->host, origin->port, &o, on_connected, hx, &hx->connecting);
   if (rc == 0) return;
   hx->connecting = NULL;
   if ((rc == UV_EMFILE || rc == UV_ENFILE) && bide__hpool_scarce(hx)) return;

@@ -42,33 +42,52 @@ void bide__origins_fini(bide_hpool *p) {
   if (p->buckets != p->few) bide__free(p->http->host, p->buckets, p->nbuckets * sizeof *p->buckets);
 }
 
+/* Copies a name behind the others. */
+static char *put_name(char **at, bide_slice name) {
+  char *p = *at;
+  memcpy(p, name.p, name.n);
+  p[name.n] = '\0';
+  *at = p + name.n + 1;
+  return p;
+}
+
 static bide_horigin *make(bide_hpool *p, bide_slice key, bide_slice host, uint16_t port,
-                          bide_tls_context *context) {
-  bide_horigin *o = bide__alloc(p->http->host, sizeof *o + host.n + 1 + key.n);
+                          bide_tls_context *context, const bide_hvia *via) {
+  size_t more = via ? via->host.n + via->connect.n + 2 : 0;
+  size_t size = sizeof(bide_horigin) + host.n + key.n + 2 + more;
+  bide_horigin *o = bide__alloc(p->http->host, size);
+  char *at;
   if (!o) return NULL;
   memset(o, 0, sizeof *o);
+  at = o->host;
+  o->size = size;
   o->pool = p;
   o->port = port;
   o->tls = bide__tls_module(p->http->host);
   o->context = context;
   if (context) o->tls->context_ref(context);
-  o->host_n = (uint32_t)host.n;
-  o->key_n = (uint32_t)key.n;
-  memcpy(o->host, host.p, host.n);
-  o->host[host.n] = '\0';
-  memcpy(o->host + host.n + 1, key.p, key.n);
+  put_name(&at, host);
+  o->key = (bide_slice){put_name(&at, key), key.n};
+  if (!via) return o;
+  o->via = put_name(&at, via->host);
+  o->via_port = via->port;
+  o->connect = (bide_slice){put_name(&at, via->connect), via->connect.n};
   return o;
 }
 
+static bool is_at(const bide_horigin *o, bide_slice key, const bide_hvia *via) {
+  if (!bide__slice_eq(o->key, key) || !o->via != !via) return false;
+  return !via || (o->via_port == via->port && bide__slice_eq(o->connect, via->connect) &&
+                  strncmp(o->via, via->host.p, via->host.n) == 0 && !o->via[via->host.n]);
+}
+
 bide_horigin *bide__hpool_origin(bide_hpool *p, bide_slice key, bide_slice host, uint16_t port,
-                                 bide_tls_context *context) {
+                                 bide_tls_context *context, const bide_hvia *via) {
   uint32_t hash = hash_of(p, key, context);
   bide_horigin *o;
   for (o = *bucket(p, hash); o; o = o->next)
-    if (o->hash == hash && o->key_n == key.n && o->context == context &&
-        memcmp(o->host + o->host_n + 1, key.p, key.n) == 0)
-      return o;
-  o = make(p, key, host, port, context);
+    if (o->hash == hash && o->context == context && is_at(o, key, via)) return o;
+  o = make(p, key, host, port, context, via);
   if (!o) return NULL;
   if (p->norigins >= p->nbuckets) grow(p);
   o->hash = hash;
@@ -87,7 +106,7 @@ void bide__horigin_check(bide_horigin *o) {
   *at = o->next;
   p->norigins--;
   if (o->context) o->tls->context_unref(o->context);
-  bide__free(p->http->host, o, sizeof *o + o->host_n + 1 + o->key_n);
+  bide__free(p->http->host, o, o->size);
 }
 
 /* ---- those in line ---- */

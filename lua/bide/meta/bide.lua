@@ -86,7 +86,11 @@ function Future:cancel(reason) end
 ---@field op? string        what was being done ("connect")
 ---@field where? string     file:line of the caller
 ---@field task? bide.Task   of an `ECANCELED`: the awaited task that was cancelled
----@field reason? any       of an `ECANCELED`: what was given to `cancel`
+---@field reason? any       of an `ECANCELED`: what was given to `cancel`; of an `ETLS` a word ("expired")
+---@field names? string[]   of an `ETLS`: what the certificate is for
+---@field url? string       of HTTP
+---@field phase? string     of HTTP: "pool", "connect", "tls", "headers", "read", "total"
+---@field status? integer   of an `EPROXY`: what the proxy answered
 ---@field after? number     of an `ETIMEDOUT`: the seconds that were given
 ---@field errors? any[]     of an `EALLFAILED`: the error of each, in order
 bide.Error = {}
