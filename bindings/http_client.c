@@ -240,7 +240,8 @@ static int fill(bide_hx *hx, lua_State *L, const bide_url *url, const bide_url *
   method.p = lua_tolstring(L, METHOD, &method.n);
   hx->method = (uint8_t)bide__h1_method_id(method.p, method.n);
   hx->idempotent = hx->method != BIDE_M_POST && hx->method != BIDE_M_PATCH &&
-                   hx->method != BIDE_M_OTHER && hx->method != BIDE_M_CONNECT;
+                   hx->method != BIDE_M_OTHER && hx->method != BIDE_M_CONNECT &&
+                   !spec->feeding; /* a function's body can't be sent again */
   memcpy(hx->timeout, spec->timeout, sizeof hx->timeout);
   hx->max_body = spec->max_body;
   hx->bounded = spec->bounded || !spec->stream;

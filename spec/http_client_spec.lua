@@ -3,6 +3,7 @@
 -- connections, streams and sessions have files of their own in spec/http.
 local bide = require "bide"
 local raw = require "spec.support.http"
+local tasks = require "spec.support.tasks"
 local http, mirror = bide.http, raw.mirror
 
 local function body_of(text) return text:match("\n\n(.*)$") end
@@ -227,6 +228,53 @@ describe("bide.http", function()
       assert.equal("total", raw.error_of(session.get, session, silent, { timeout = 0.03 }).phase)
       task:cancel()
     end)
+
+    it("connect, with a name or without", function()
+      local server = bide.tcp.listen("127.0.0.1", 0, function(stream) stream:read() end,
+        { backlog = 1, max_connections = 1, daemon = true })
+      local _, port = server:address()
+      local streams = {}
+      for i = 1, 8 do -- until its backlog is full
+        local ok, stream = pcall(bide.tcp.connect, "127.0.0.1", port, { timeout = 0.02 })
+        streams[i] = ok and stream or nil
+      end
+      local url = ("http://127.0.0.1:%d/"):format(port)
+      local err = raw.error_of(http.get, url, { timeout = { connect = 0.03 } })
+      assert.same({ "ETIMEDOUT", "connect", url }, { err.code, err.phase, err.url })
+      assert.equal("total", raw.error_of(http.get, url, { timeout = 0.03 }).phase)
+      local mute <close> = bide.udp.bind("127.0.0.1", 0)
+      bide.dns.servers { "127.0.0.1:" .. select(2, mute:address()) }
+      err = raw.error_of(http.get, "http://silent.test/", { timeout = { connect = 0.03 } })
+      assert.same({ "ETIMEDOUT", "connect" }, { err.code, err.phase })
+      bide.dns.servers()
+      for _, stream in pairs(streams) do stream:close() end
+      server:close()
+    end)
+
+    it("by default: connect after 10 s, 30 s without a byte, a head after 60 s",
+      tasks.virtual(function()
+        local mute = bide.udp.bind("127.0.0.1", 0)
+        bide.dns.servers { "127.0.0.1:" .. select(2, mute:address()) }
+        local drip
+        local base, server = raw.raw_server(function(stream)
+          if not drip then return stream:read_all() end
+          while true do stream:write(drip) bide.sleep(20) end
+        end)
+        local function takes(seconds, phase, url)
+          local started = bide.now()
+          local err = raw.error_of(http.get, url)
+          assert.same({ "ETIMEDOUT", phase }, { err.code, err.phase })
+          assert.near(seconds, bide.now() - started, 0.5)
+        end
+        takes(10, "connect", "http://silent.test/")
+        takes(30, "read", base)
+        drip = "H"
+        assert.equal("EPROTO", raw.error_of(http.get, base).code) -- HH
+        drip = "\r\n"
+        bide.dns.servers()
+        server:close()
+        mute:close()
+      end))
 
     it("none while bytes keep coming", function()
       local base = raw.serve(function()

@@ -204,7 +204,8 @@ struct bide_hx {
   uv_buf_t bufs[3];
   size_t unsent; /* when the deadline was last looked at */
   uint8_t phase, method, mode;
-  bool idempotent, decompress;
+  bool idempotent; /* may be sent once more */
+  bool decompress;
   bool bounded; /* max_body holds; else for what is read whole only */
   bool feeding; /* pieces of a streamed body are still to come */
   bool sending; /* `write` is in the queue */

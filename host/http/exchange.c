@@ -254,7 +254,7 @@ void bide__hx_begin(bide_hx *hx) {
 bool bide__hx_retry(bide_hx *hx, int status) {
   bide_hconn *hc = hx->hc;
   (void)status;
-  if (!hx->idempotent || hx->retried || hx->feeding) return false;
+  if (!hx->idempotent || hx->retried) return false;
   hx->retried = true;
   hc->hx = NULL;
   hx->hc = NULL;

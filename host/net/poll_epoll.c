@@ -18,6 +18,7 @@ static void on_set(uv_poll_t *handle, int status, int events) {
   (void)status;
   (void)events;
   int n = epoll_wait(net->set, ev, BATCH, 0);
+  net->host->quiet = 0; /* though perhaps no task is woken */
   for (int i = 0; i < n; i++) {
     bide_poll *p = ev[i].data.ptr;
     int what = 0;

@@ -41,6 +41,7 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
   bide_poll *p = ((watch *)handle)->poll;
   if (status < 0) events = UV_READABLE | UV_WRITABLE;
   start(p, p->flags & BIDE_POLL_WATCHED & ~events);
+  p->net->host->quiet = 0; /* though perhaps no task is woken */
   bide__poll_happened(p, events);
 }
 

@@ -25,10 +25,52 @@ end
 describe("bide.http", function()
   describe("keeps connections", function()
     it("and uses the last one first", function()
-      local base = raw.serve(function(req) return req.peer end)
-      local first = http.get(base).body
-      assert.equal(first, http.get(base).body)
+      local gates = {}
+      local base = raw.serve(function(req)
+        local gate = gates[req.path]
+        if gate then gate:await() end
+        return req.peer
+      end)
+      local session <close> = http.session {}
+      local tasks_of, peers = {}, {}
+      for _, path in ipairs { "/a", "/b", "/c" } do
+        gates[path] = bide.future()
+        tasks_of[path] = bide.spawn(function() return session:get(base .. path).body end)
+      end
+      for _, path in ipairs { "/c", "/a", "/b" } do -- given back in this order
+        gates[path]:resolve()
+        peers[#peers + 1] = tasks_of[path]:await()
+      end
+      assert.equal(peers[3], session:get(base).body)
+      local again = bide.gather { function() return session:get(base).body end,
+        function() return session:get(base).body end, function() return session:get(base).body end }
+      assert.same({ peers[3], peers[2], peers[1] }, { again[1], again[2], again[3] })
     end)
+
+    it("as long as the server says, less a second, and no longer than keepalive",
+      tasks.virtual(function()
+        local connections, head
+        local base, server = raw.raw_server(function(stream, n)
+          connections = n
+          while raw.read_head(stream) do
+            stream:write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" .. head .. "\r\n")
+          end
+        end)
+        for _, case in ipairs { { "Keep-Alive: timeout=3, max=9\r\n", 1.9, 2.1 },
+          { "Keep-Alive: timeout=100\r\n", 4.9, 5.1 }, { "", 4.9, 5.1 } } do
+          local session <close> = http.session { keepalive = 5 }
+          head = case[1]
+          session:get(base)
+          local first = connections
+          bide.sleep(case[2])
+          session:get(base)
+          assert.equal(first, connections)
+          bide.sleep(case[3])
+          session:get(base)
+          assert.equal(first + 1, connections)
+        end
+        server:close()
+      end))
 
     it("no more than limit_per_host, the rest in line, in order", function()
       local open, most, order = 0, 0, {}
@@ -95,18 +137,71 @@ describe("bide.http", function()
       assert.equal(2, connections)
     end)
 
-    it("but never repeats a POST", function()
-      local requests = 0
+    it("but repeats it once only, and never what may not be repeated", function()
+      local requests, connections
       local base = raw.raw_server(function(stream)
+        connections = connections + 1
+        if connections == 1 then
+          raw.read_head(stream)
+          stream:write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        end
+        if raw.read_head(stream) then requests = requests + 1 end -- and leaves
+      end)
+      local function once() return function() end end
+      for expected, cases in pairs {
+        [2] = { { "GET" }, { "HEAD" }, { "PUT", body = "x" }, { "DELETE" }, { "OPTIONS" } },
+        [1] = { { "POST" }, { "POST", body = "x" }, { "PATCH", body = "x" }, { "PURGE" },
+          { "PUT", body = once() } },
+      } do
+        for _, case in ipairs(cases) do
+          local session <close> = http.session {}
+          requests, connections = 0, 0
+          session:get(base)
+          local err = raw.error_of(session.request, session,
+            { url = base, method = case[1], body = case.body })
+          assert.equal("ECONNRESET", err.code)
+          assert.equal(expected, requests, case[1])
+        end
+      end
+    end)
+
+    it("and repeats nothing when a byte of the answer has come", function()
+      local requests = 0
+      local base = raw.raw_server(function(stream, n)
         raw.read_head(stream)
         requests = requests + 1
         stream:write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        if raw.read_head(stream) then requests = requests + 1 end
+        if n > 1 or not raw.read_head(stream) then return end
+        requests = requests + 1
+        stream:write("H")
       end)
       local session <close> = http.session {}
       session:get(base)
-      assert.equal("ECONNRESET", raw.error_of(session.post, session, base).code)
+      assert.equal("EPROTO", raw.error_of(session.get, session, base).code)
       assert.equal(2, requests)
+    end)
+
+    it("but not after a body that was left unread, or a request that was cancelled", function()
+      local connections, ended = 0, 0
+      local base = raw.raw_server(function(stream, n)
+        connections = n
+        while bide.try(raw.read_head, stream) do
+          stream:write("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nx")
+        end
+        ended = ended + 1
+      end)
+      local session <close> = http.session {}
+      local res = session:get(base, { stream = true })
+      assert.equal("x", res:read())
+      res:close()
+      local task = bide.spawn(session.get, session, base)
+      while connections < 2 do bide.sleep(0) end
+      task:cancel()
+      assert.equal("ETIMEDOUT", raw.error_of(session.get, session, base,
+        { timeout = { read = 0.02 } }).code)
+      assert.equal(3, connections)
+      while ended < 3 do bide.sleep(0) end
+      assert.matches(" 0 connections", tostring(session))
     end)
 
     it("and notices a close while they are idle", function()
