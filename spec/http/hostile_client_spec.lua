@@ -2,6 +2,8 @@
 -- What a wrong or malicious client sends, what the server answers, and that it serves others.
 local bide = require "bide"
 local raw = require "spec.support.http"
+local socket = require "bide.socket"
+local testing = require "bide.core".testing
 
 local function status_of(answer) return tonumber((answer or ""):match("^HTTP/1%.1 (%d%d%d) ")) end
 
@@ -267,11 +269,37 @@ describe("a hostile client that sends", function()
     gate:resolve()
   end)
 
-  it("resets at each byte of a request leaves nothing behind", function()
+  it("leaves at each byte of a request, politely or by a reset, leaves nothing behind", function()
     local bytes = post .. "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-    for i = 0, #bytes do
-      local stream <close> = raw.connect(base)
-      if i > 0 then stream:write(bytes:sub(1, i)) end
+    local before = testing.counts()
+    for _, linger in ipairs { false, true } do
+      for i = 0, #bytes do
+        local client = socket.tcp()
+        assert(client:connect("127.0.0.1", base:match ":(%d+)$"))
+        if linger then assert(client:setoption("linger", { on = true, timeout = 0 })) end
+        if i > 0 then client:send(bytes:sub(1, i)) end
+        bide.sleep(0)
+        client:close()
+      end
+    end
+    local after
+    repeat
+      bide.sleep(0)
+      after = testing.counts()
+    until after.tasks <= before.tasks
+    assert.equal(before.handles, after.handles)
+  end)
+
+  it("resets at each byte of the answer costs nobody else anything", function()
+    local large = ("x"):rep(2000000)
+    base = raw.serve(function(req) return req.method == "POST" and req.body or large end)
+    for i = 1, 40 do
+      local client = socket.tcp()
+      assert(client:connect("127.0.0.1", base:match ":(%d+)$"))
+      client:setoption("linger", { on = true, timeout = 0 })
+      client:send "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+      if i > 1 then client:receive(i * i * 10) end
+      client:close()
     end
   end)
 
@@ -285,6 +313,94 @@ describe("a hostile client that sends", function()
       local status, body = raw.read_response(stream)
       assert.same({ 200, "abc" }, { status, body })
     end
+  end)
+
+  it("a flood of connections past the limit is told 503 or waits, in bounded memory", function()
+    serve { max_connections = 5, idle_timeout = 30 }
+    local streams = {}
+    for i = 1, 5 do
+      streams[i] = raw.connect(base)
+      streams[i]:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+      assert.equal(200, (raw.read_response(streams[i])))
+    end
+    collectgarbage()
+    local before, told = collectgarbage "count", 0
+    local served = bide.daemon(function() -- meanwhile
+      while true do
+        streams[3]:write("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert(raw.read_response(streams[3]) == 200)
+        bide.sleep(0)
+      end
+    end)
+    local list = {}
+    for i = 1, 400 do
+      list[i] = function()
+        local stream <close> = raw.connect(base)
+        if status_of(stream:read_all()) == 503 then told = told + 1 end
+      end
+    end
+    bide.gather(list)
+    assert.equal(400, told)
+    list = nil -- luacheck: ignore 311
+    collectgarbage()
+    assert.is_true(collectgarbage "count" - before < 2048)
+    assert.equal("pending", served:status())
+    served:cancel()
+    bide.sleep(0)
+    for i = 1, 5 do streams[i]:close() end
+    while status_of(raw.exchange(base, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")) ~= 200 do
+      bide.sleep(0)
+    end
+  end)
+
+  it("a thousand requests in a pipeline, then one that is wrong, gets all answers", function()
+    local stream <close> = raw.connect(base)
+    local writer = bide.spawn(function()
+      stream:write((post .. "Content-Length: 2\r\n\r\nhi"):rep(1000) .. "G\0T / HTTP/1.1\r\n\r\n")
+    end)
+    for _ = 1, 1000 do
+      local status, body = raw.read_response(stream)
+      assert(status == 200 and body == "hi")
+    end
+    assert.equal(400, (raw.read_response(stream)))
+    assert.equal("", stream:read_all())
+    writer:await()
+  end)
+
+  it("what one hop may see as two requests is answered once, and closed", function()
+    local seen = {}
+    base = raw.serve(function(req)
+      seen[#seen + 1] = req.method .. req.path
+      return req.body
+    end)
+    local hidden = "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+    local smuggled = {
+      "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n",
+      "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n",
+      "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+      "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+      "Transfer-Encoding:\v chunked\r\n\r\n0\r\n\r\n",
+      "X: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "X: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "X: y\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "Content-Length: 0\r\nContent-Length: " .. #hidden .. "\r\n\r\n",
+      "Content-Length: 0, " .. #hidden .. "\r\n\r\n",
+      "Content-Length: +0\r\n\r\n", "Content-Length: 0x0\r\n\r\n",
+      "Content Length: 0\r\n\r\n", "Content-Length:\r\n\r\n", "\rX",
+    }
+    for _, lines in ipairs(smuggled) do
+      local answer = raw.exchange(base, post .. lines .. hidden)
+      assert.equal(400, status_of(answer), lines)
+      assert.equal(1, select(2, answer:gsub("HTTP/1%.1 ", "")), lines)
+    end
+    assert.same({}, seen)
+    -- what is well-formed but odd is one request, and the next one begins where it ends
+    for _, lines in ipairs { "Transfer-Encoding: chunked\r\n\r\n0;x=\"\r\"\r\n\r\n",
+      "Transfer-Encoding: chunked\r\n\r\n1\r\nZ\n0\r\n\r\n" } do
+      raw.exchange(base, post .. lines .. hidden)
+    end
+    assert.same({ "POST/", "POST/" }, seen)
   end)
 
   it("more connections than allowed is told 503, and the others are served", function()

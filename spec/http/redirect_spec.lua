@@ -83,6 +83,65 @@ describe("bide.http", function()
       assert.equal("Bearer secret", http.get(base .. "/here", opts).body)
     end)
 
+    it("without a session's credentials, headers of its own kept", function()
+      local other = mirror()
+      local base = raw.serve(function() return 302, { Location = other .. "/x" }, "" end)
+      for _, opts in ipairs { { auth = { "user", "secret" } },
+        { headers = { Authorization = "secret", Cookie = "secret", ["X-Keep"] = "k" } } } do
+        local session <close> = http.session(opts)
+        local text = session:get(base).body
+        assert.is_nil(text:find("authorization", 1, true))
+        assert.is_nil(text:find("secret", 1, true))
+        assert.equal(opts.headers ~= nil, text:find("\nx-keep: k\n", 1, true) ~= nil)
+      end
+    end)
+
+    it("to what people write in Location", function()
+      for location, target in pairs { ["/a b"] = "/a%20b", ["/\u{e4}?\u{f6}"] = "/%C3%A4?%C3%B6",
+        ["../x"] = "/x", ["./y#f"] = "/deep/y", ["/a|b"] = "/a%7Cb", ["?q"] = "/deep/from?q" } do
+        local base = raw.serve(function(req)
+          if req.target == "/deep/from" then return 302, { Location = location }, "" end
+          return req.target
+        end)
+        assert.equal(target, http.get(base .. "/deep/from").body)
+      end
+    end)
+
+    it("keeping other methods and their bodies, which 303 drops with their headers", function()
+      for status, expected in pairs { [301] = "PUT [1] application/json",
+        [302] = "PUT [1] application/json", [303] = "GET  nil", [307] = "PUT [1] application/json",
+        [308] = "PUT [1] application/json" } do
+        local base = raw.serve(function(req)
+          if req.path == "/from" then return status, { Location = "/to" }, "" end
+          return req.method .. " " .. req.body .. " " .. tostring(req.headers["content-type"])
+        end)
+        assert.equal(expected, http.put(base .. "/from", { json = { 1 } }).body)
+      end
+    end)
+
+    it("but not 300, 304, 305, or without a Location; and refuses two of them", function()
+      for _, status in ipairs { 300, 304, 305, 306 } do
+        local base = raw.serve(function() return status, { Location = "/to" }, "" end)
+        assert.equal(status, http.get(base).status)
+      end
+      local base = raw.serve(function(req)
+        local two = { { "Location", "/a" }, { "Location", "/b" } }
+        return 302, req.path == "/two" and two or nil, "x"
+      end)
+      assert.same({ 302, "x" }, { http.get(base).status, http.get(base).body })
+      assert.equal("EREDIRECT", raw.error_of(http.get, base .. "/two").code)
+    end)
+
+    it("no body that a function gave", function()
+      local base = raw.serve(function(req)
+        local _ = req.body
+        return 307, { Location = "/to" }, ""
+      end)
+      local parts = { "a" }
+      assert.equal("EREDIRECT", raw.error_of(http.post, base,
+        { body = function() return table.remove(parts) end }).code)
+    end)
+
     it("with the time of all of them in the total timeout", function()
       local n = 0
       local base = raw.serve(function()

@@ -18,6 +18,23 @@ describe("bide.http", function()
       assert.equal("PUT /y", session:request { url = "/y", method = "PUT" }.body:match("^[^\n]*"))
     end)
 
+    it("gives its requests defaults, which they may override", function()
+      local base = raw.serve(function(req)
+        if req.path == "/slow" then bide.sleep(30) end
+        if req.path == "/away" then return 302, { Location = "/" }, "" end
+        return tostring(req.headers.authorization) .. ("x"):rep(1000)
+      end)
+      local session <close> = http.session { timeout = 0.03, max_body = 100, redirects = 0,
+        auth = { bearer = "t" } }
+      assert.equal("total", raw.error_of(session.get, session, base .. "/slow").phase)
+      assert.equal("ETOOBIG", raw.error_of(session.get, session, base).code)
+      local own = { timeout = 10, max_body = 10000 }
+      assert.equal(302, session:get(base .. "/away", own).status)
+      assert.matches("^Bearer tx", session:get(base, own).body)
+      own.auth, own.redirects = { "u", "p" }, 1
+      assert.matches("^Basic ", session:get(base .. "/away", own).body)
+    end)
+
     it("keeps cookies by their rules", function()
       local base = raw.serve(function(req)
         if req.path == "/set" then
