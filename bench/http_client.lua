@@ -8,7 +8,7 @@ local KEEP, NEW, IN_FLIGHT = 20000, 5000, 64
 
 return {
   rows = {
-    { key = "us", name = "http_get, keep-alive", unit = "us", ratio_at_most = 1.6,
+    { key = "us", name = "http_get, keep-alive", unit = "us", ratio_at_most = 1.4,
       baseline = "wrk -t1 -c64, same nginx" },
     { key = "rate", name = "http_get, new connections", unit = "/s", ratio_at_least = 0.7,
       baseline = "wrk -t1 -c64, same nginx" },

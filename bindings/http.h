@@ -86,10 +86,10 @@ static inline void bide__push_slice(lua_State *L, bide_slice s) {
 
 /* Walks headers given by Lua at idx: a map name → value or list of values, a list of pairs {name,
  * value}, or the headers of a message. Calls put for each, which returns what bide__h1_put_field
- * says; raises what is wrong as an error that begins with `what`. */
-typedef int (*bide_header_put)(void *arg, bide_slice name, bide_slice value);
-void bide__each_header(lua_State *L, bide_httplib *lib, int idx, const char *what,
-                       bide_header_put put, void *arg);
+ * says; raises what is wrong as an error of argument `arg`, or (0) of a response. */
+typedef int (*bide_header_put)(void *user, bide_slice name, bide_slice value);
+void bide__each_header(lua_State *L, bide_httplib *lib, int idx, int arg, bide_header_put put,
+                       void *user);
 
 void bide__http_open_server(lua_State *L, bide_httplib *lib);
 void bide__http_add_server(lua_State *L); /* into the table on top; host and lib at 1 and 2 */

@@ -146,11 +146,18 @@ static void prepare(lua_State *L, bide_httplib *lib, int arg) {
   lua_settop(L, top);
 }
 
+/* Perhaps with credentials in it. */
+static bool has_at(lua_State *L) {
+  size_t n;
+  const char *p = lua_tolstring(L, URL, &n);
+  return memchr(p, '@', n) != NULL;
+}
+
 static void read_spec(lua_State *L, bide_httplib *lib, int arg, bide_hspec *spec) {
   const bide_session *s = lua_touserdata(L, SESSION);
   lua_settop(L, FRAME);
   bide__options_read(L, OPTS, arg, spec);
-  if (lua_tointeger(L, HOPS) > 0 || (!spec->complex && (!s || s->plain))) return;
+  if (lua_tointeger(L, HOPS) > 0 || (!spec->complex && (!s || s->plain) && !has_at(L))) return;
   prepare(L, lib, arg);
   lua_settop(L, FRAME);
   bide__options_read(L, OPTS, arg, spec);

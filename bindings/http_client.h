@@ -51,6 +51,7 @@ typedef struct bide_hspec { /* options that C understands; indices into the fram
   bool bounded;        /* max_body was given: it holds for streams too */
   bool complex;        /* there are options that lua/bide/http.lua must rewrite first */
   int headers, body;   /* stack indices, 0: none */
+  int arg;             /* the argument they came in */
   bide_slice proxy;    /* its URL, borrowed from the table of options */
   bide_out proxy_auth; /* of a tunnel: what the proxy is told; the room is the caller's */
   bool tunnel;         /* https through a proxy */

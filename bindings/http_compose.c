@@ -183,6 +183,7 @@ void bide__options_read(lua_State *L, int idx, int arg, bide_hspec *spec) {
               .alpn_n = sizeof "\x08http/1.1" - 1}};
   int keep = lua_gettop(L) + 1;
   *spec = defaults;
+  spec->arg = arg;
   lua_settop(L, keep + 1);
   if (!lua_istable(L, idx)) return;
   lua_pushnil(L);
@@ -201,12 +202,12 @@ typedef struct compose {
   bool agent, accept, encoding, given_length;
 } compose;
 
-static uint64_t parse_length(lua_State *L, bide_slice v) {
+static uint64_t parse_length(lua_State *L, int arg, bide_slice v) {
   uint64_t n = 0;
   size_t i;
   for (i = 0; i < v.n && i < 18 && bide__is_digit(v.p[i]); i++)
     n = n * 10 + (uint64_t)(v.p[i] - '0');
-  if (v.n == 0 || i != v.n) luaL_error(L, "header 'content-length' must be a number");
+  if (v.n == 0 || i != v.n) luaL_argerror(L, arg, "header 'content-length' must be a number");
   return n;
 }
 
@@ -216,10 +217,11 @@ static int put_header(void *arg, bide_slice name, bide_slice value) {
   case BIDE_H_HOST: return 0; /* stands first already */
   case BIDE_H_CONTENT_LENGTH:
     c->given_length = true;
-    c->spec->length = parse_length(c->L, value);
+    c->spec->length = parse_length(c->L, c->spec->arg, value);
     return 0;
   case BIDE_H_TRANSFER_ENCODING:
-    luaL_error(c->L, "header 'transfer-encoding' cannot be set: it follows from the body");
+    luaL_argerror(c->L, c->spec->arg,
+                  "header 'transfer-encoding' cannot be set: it follows from the body");
     return 0;
   case BIDE_H_CONNECTION:
     if (bide__h1_list_has(value, BIDE_SLICE("close"))) c->spec->close = true;
@@ -254,7 +256,7 @@ static void put_length(compose *c, bool has_body, size_t body_n, bool expects_bo
     return;
   }
   if (c->given_length && spec->length != body_n)
-    luaL_error(c->L, "header 'content-length' is not the length of the body");
+    luaL_argerror(c->L, spec->arg, "header 'content-length' is not the length of the body");
   if (has_body || expects_body || c->given_length) bide__h1_put_length(&c->out, body_n);
 }
 
@@ -271,14 +273,14 @@ static void put_request(lua_State *L, bide_httplib *lib, compose *c, bide_slice 
   else bide__url_put_target(&c->out, url);
   bide__out_slice_put(&c->out, BIDE_SLICE(" HTTP/1.1\r\n"));
   c->given_length = false;
-  if (spec->headers) bide__each_header(L, lib, spec->headers, "headers", put_host, c);
+  if (spec->headers) bide__each_header(L, lib, spec->headers, spec->arg, put_host, c);
   if (!c->given_length) {
     bide__out_slice_put(&c->out, BIDE_SLICE("host: "));
     bide__url_put_host(&c->out, url);
     bide__out_slice_put(&c->out, BIDE_SLICE("\r\n"));
   }
   c->given_length = c->agent = c->accept = c->encoding = false;
-  if (spec->headers) bide__each_header(L, lib, spec->headers, "headers", put_header, c);
+  if (spec->headers) bide__each_header(L, lib, spec->headers, spec->arg, put_header, c);
   if (!c->agent) bide__out_slice_put(&c->out, BIDE_SLICE("user-agent: bide\r\n"));
   if (!c->accept) bide__out_slice_put(&c->out, BIDE_SLICE("accept: */*\r\n"));
   if (!c->encoding && spec->decompress)

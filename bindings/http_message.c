@@ -150,28 +150,35 @@ void bide__http_open_headers(lua_State *L, bide_httplib *lib) {
 
 /* ---- headers from Lua ---- */
 
-static void put_value(lua_State *L, const char *what, const char *name, size_t name_n, int idx,
-                      bide_header_put put, void *arg) {
+/* What is wrong in headers that Lua gave: in those of argument `arg`, or of a response (0). */
+static void wrong(lua_State *L, int arg, const char *message) {
+  if (arg) luaL_argerror(L, arg, message);
+  luaL_error(L, "response: %s", message);
+}
+
+static void put_value(lua_State *L, int arg, const char *name, size_t name_n, int idx,
+                      bide_header_put put, void *user) {
   size_t n;
   const char *value;
   int type = lua_type(L, idx);
   if (type != LUA_TSTRING && type != LUA_TNUMBER)
-    luaL_error(L, "%s: value of header '%s' must be a string (got %s)", what, name,
-               luaL_typename(L, idx));
+    wrong(L, arg,
+          lua_pushfstring(L, "value of header '%s' must be a string (got %s)", name,
+                          luaL_typename(L, idx)));
   if (type == LUA_TNUMBER) { /* a copy: converting in place would confuse lua_next */
     lua_pushvalue(L, idx);
     lua_tostring(L, -1);
     lua_replace(L, idx);
   }
   value = lua_tolstring(L, idx, &n);
-  if (put(arg, bide__slice(name, name_n), bide__slice(value, n)) == 0) return;
+  if (put(user, bide__slice(name, name_n), bide__slice(value, n)) == 0) return;
   if (!bide__h1_valid_token(name, name_n))
-    luaL_error(L, "%s: invalid header name '%s'", what, name);
-  luaL_error(L, "%s: invalid character in the value of header '%s'", what, name);
+    wrong(L, arg, lua_pushfstring(L, "invalid header name '%s'", name));
+  wrong(L, arg, lua_pushfstring(L, "invalid character in the value of header '%s'", name));
 }
 
 /* Name and value (or a list of values) at the top two places; value popped. */
-static void put_entry(lua_State *L, const char *what, bide_header_put put, void *arg) {
+static void put_entry(lua_State *L, int arg, bide_header_put put, void *user) {
   size_t n;
   const char *name = lua_tolstring(L, -2, &n);
   int value = lua_gettop(L);
@@ -179,25 +186,27 @@ static void put_entry(lua_State *L, const char *what, bide_header_put put, void 
     lua_Integer i, count = (lua_Integer)lua_rawlen(L, value);
     for (i = 1; i <= count; i++) {
       lua_rawgeti(L, value, i);
-      put_value(L, what, name, n, value + 1, put, arg);
+      put_value(L, arg, name, n, value + 1, put, user);
       lua_pop(L, 1);
     }
   } else {
-    put_value(L, what, name, n, value, put, arg);
+    put_value(L, arg, name, n, value, put, user);
   }
   lua_pop(L, 1);
 }
 
-static void put_pair(lua_State *L, const char *what, bide_header_put put, void *arg) {
+static void put_pair(lua_State *L, int arg, bide_header_put put, void *user) {
   int pair = lua_gettop(L);
   if (lua_type(L, pair) != LUA_TTABLE)
-    luaL_error(L, "%s: a header in a list must be a pair {name, value} (got %s)", what,
-               luaL_typename(L, pair));
+    wrong(L, arg,
+          lua_pushfstring(L, "a header in a list must be a pair {name, value} (got %s)",
+                          luaL_typename(L, pair)));
   lua_rawgeti(L, pair, 1);
   lua_rawgeti(L, pair, 2);
   if (lua_type(L, -2) != LUA_TSTRING)
-    luaL_error(L, "%s: a header's name must be a string (got %s)", what, luaL_typename(L, -2));
-  put_entry(L, what, put, arg);
+    wrong(L, arg,
+          lua_pushfstring(L, "a header's name must be a string (got %s)", luaL_typename(L, -2)));
+  put_entry(L, arg, put, user);
   lua_pop(L, 1);
 }
 
@@ -207,25 +216,26 @@ static void each_of_message(const bide_h1_head *h, bide_header_put put, void *ar
     (void)put(arg, bide__h1_name(h, &h->fields[i]), bide__h1_value(h, &h->fields[i]));
 }
 
-void bide__each_header(lua_State *L, bide_httplib *lib, int idx, const char *what,
-                       bide_header_put put, void *arg) {
+void bide__each_header(lua_State *L, bide_httplib *lib, int idx, int arg, bide_header_put put,
+                       void *user) {
   headers *hs = bide__http_test(L, lib, idx, BIDE_HT_HEADERS);
   if (hs) {
-    each_of_message(hs->head, put, arg);
+    each_of_message(hs->head, put, user);
     return;
   }
   idx = lua_absindex(L, idx);
   lua_pushnil(L);
   while (lua_next(L, idx)) {
     int key = lua_type(L, -2);
-    if (key == LUA_TSTRING) put_entry(L, what, put, arg);
+    if (key == LUA_TSTRING) put_entry(L, arg, put, user);
     else if (key == LUA_TNUMBER) { /* lists: in order, below */ lua_pop(L, 1);
     } else {
-      luaL_error(L, "%s: a header's name must be a string (got %s)", what, luaL_typename(L, -2));
+      wrong(L, arg,
+            lua_pushfstring(L, "a header's name must be a string (got %s)", luaL_typename(L, -2)));
     }
   }
   for (lua_Integer i = 1; lua_rawgeti(L, idx, i) != LUA_TNIL; i++) {
-    put_pair(L, what, put, arg);
+    put_pair(L, arg, put, user);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);

@@ -83,7 +83,7 @@ static void put_head(lua_State *L, answer *a) {
   bide_httplib *lib = bide__httplib(L);
   bide__h1_put_status(&a->out, a->status, bide__slice(NULL, 0));
   if (lua_istable(L, HEADERS) || lua_isuserdata(L, HEADERS))
-    bide__each_header(L, lib, HEADERS, "response", put_header, a);
+    bide__each_header(L, lib, HEADERS, 0, put_header, a);
   if (!a->date) {
     bide__out_slice_put(&a->out, BIDE_SLICE("date: "));
     bide__out_put(&a->out, bide__http_date(&lib->http), BIDE_H1_DATE);

@@ -137,6 +137,16 @@ describe("bide.http", function()
       local base = mirror()
       assert.matches("\nauthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\n",
         http.get(base, { auth = { "Aladdin", "open sesame" } }).body)
+      local res = http.get((base:gsub("//", "//Aladdin:open%%20sesame@")) .. "/?a@b")
+      assert.matches("\nauthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\n", res.body)
+      assert.equal(base .. "/?a@b", res.url)
+      local err = raw.error_of(http.get, "http://user:secret@127.0.0.1:1/")
+      assert.is_nil(tostring(err):find("secret", 1, true))
+      assert.equal("http://127.0.0.1:1/", err.url)
+      res = http.get((base:gsub("//", "//u:p@")), { auth = { bearer = "t0ken" } })
+      assert.matches("\nauthorization: Bearer t0ken\n", res.body)
+      assert.is_nil(res.body:find("Basic", 1, true))
+      assert.is_nil(http.get(base .. "/x@y:z@").body:find("authorization", 1, true))
       assert.matches("\nauthorization: Bearer t0ken\n", http.get(base,
         { auth = { bearer = "t0ken" } }).body)
     end)
@@ -153,6 +163,14 @@ describe("bide.http", function()
       ["a body that is none"] = { { body = {} }, "'body'" },
       ["two bodies"] = { { body = "x", json = 1 }, "only one" },
       ["a query of functions"] = { { query = { a = print } }, "query" },
+      ["a query within a query"] = { { query = { a = { b = 1 } } }, "'a' must be a list" },
+      ["JSON of functions"] = { { json = print }, "'json': Cannot serialise" },
+      ["a header that is no string"] = { { headers = { a = true } },
+        "bad argument #2 to '[%w_.]+' %(value of header 'a' must be a string %(got boolean" },
+      ["a wrong length"] = { { body = "x", headers = { ["content-length"] = 2 } },
+        "bad argument #2 to '[%w_.]+' %(header 'content%-length' is not the length" },
+      ["a framing header"] = { { headers = { ["Transfer-Encoding"] = "chunked" } },
+        "bad argument #2 to '[%w_.]+' %(header 'transfer%-encoding' cannot be set" },
       ["redirects that are no number"] = { { redirects = "x" }, "redirects" },
     } do
       it(what, function()

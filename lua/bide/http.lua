@@ -80,7 +80,9 @@ end
 
 function rewrite.json(value, req)
   local ok, body = pcall(encode.json, value)
-  if not ok then return nil, "option 'json': " .. tostring(body) end
+  if not ok then
+    return nil, "option 'json': " .. tostring(body):gsub("^[^:]+:%d+: ", "", 1)
+  end
   return set_body(req, body, "application/json")
 end
 
@@ -119,6 +121,8 @@ local function prepare(config, _, url, opts)
     end
     req.headers = merge(config.headers, opts.headers)
   end
+  local credentials
+  credentials, req.url = encode.url_auth(req.url)
   local result = {}
   for name, value in pairs(config and config.defaults or {}) do result[name] = value end
   for name, value in pairs(opts) do result[name] = value end
@@ -130,8 +134,11 @@ local function prepare(config, _, url, opts)
       if not ok then return nil, err end
     end
   end
+  if credentials and not has(req.headers, "authorization") then
+    req.headers[#req.headers + 1] = { "authorization", credentials }
+  end
   if type(result.proxy) == "string" then
-    local text, proxy = encode.proxy_auth(result.proxy)
+    local text, proxy = encode.url_auth(result.proxy)
     result.proxy = proxy
     if text then req.headers[#req.headers + 1] = { "proxy-authorization", text } end
   end

@@ -46,6 +46,10 @@ local function each(value, what, put)
   if not names then return nil, ("option '%s': names must be strings"):format(what) end
   for _, name in ipairs(names) do
     local v = value[name]
+    if type(v) == "table" and #v == 0 and next(v) ~= nil then
+      return nil, ("option '%s': '%s' must be a list, or a string, number or boolean"):format(what,
+        name)
+    end
     for _, item in ipairs(type(v) == "table" and v or { v }) do
       local ok, err = one(name, item)
       if not ok then return nil, err end
@@ -179,10 +183,12 @@ function M.auth(value)
   return "Basic " .. base64(user .. ":" .. password)
 end
 
----The credentials in a proxy's URL as a header's value, or nil, and the URL without them.
-function M.proxy_auth(proxy)
-  local scheme, user, rest = proxy:match("^(%a[%w+.-]*://)([^/@]*)@(.*)$")
-  if not user then return nil, proxy end
+---The credentials in a URL as a header's value, or nil, and the URL without them.
+function M.url_auth(text)
+  local scheme, user, rest = text:match("^(%a[%w+.-]*://)([^/?#@]*)@(.*)$")
+  if not user then return nil, text end
+  if user == "" then return nil, scheme .. rest end
+  if not user:find(":", 1, true) then user = user .. ":" end
   user = user:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end)
   return "Basic " .. base64(user), scheme .. rest
 end
