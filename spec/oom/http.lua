@@ -56,3 +56,13 @@ attempt(function()
     timeout = 1 }
   bide.gather(function() return session:get("/") end, function() return session:get("/x") end)
 end)
+
+-- More origins than a pool has places for at first, in line for two connections.
+attempt(function()
+  local session <close> = bide.http.session { limit = 2, timeout = 1 }
+  local list = {}
+  for i = 1, 18 do
+    list[i] = function() return session:get(("http://h%d.localhost:%d/"):format(i, port)).status end
+  end
+  bide.gather(list)
+end)
