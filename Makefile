@@ -394,8 +394,8 @@ clean:
 
 help:
 	@echo 'all (program, library, module), demo, test, install, uninstall, deps, clean'
-	@echo 'checks: check-asan check-gc check-oom check-tsan check-portable check-fuzz check-all stress'
-	@echo 'lint (luacheck, clang-format, headers, clang)'
+	@echo 'checks: check-asan check-gc check-oom check-tsan check-portable check-fuzz check-all'
+	@echo '  stress lint'
 	@echo 'bench [NAME=switch] [QUICK=1], fuzz, format'
 	@echo 'MODE=release|asan|gc|portable|tsan, PREFIX=, DESTDIR=, CFLAGS=, WERROR='
 

@@ -130,6 +130,16 @@ describe("the command line", function()
     assert.equal(0, bide("--help").status)
   end)
 
+  it("has each option that its usage tells in its man page too", function()
+    local page = process.read_file "docs/bide.1":gsub("\\", "")
+    local n = 0
+    for option in bide("-h").out:gmatch "\n  (%-%-?%a*)" do
+      n = n + 1
+      assert.matches("\n%.%u+ \"?" .. option:gsub("%-", "%%-"), page, 1, false, option)
+    end
+    assert.is_true(n >= 10)
+  end)
+
   it("turns warnings on with -W alone", function()
     assert.equal("Lua warning: said\n", bide("-W", "-e", "warn 'said'").err)
     assert.equal("", bide("-e", "warn 'said'").err)
