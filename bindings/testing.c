@@ -37,7 +37,7 @@ static void count_handle(uv_handle_t *handle, void *arg) {
 }
 
 /* counts(): what is alive: tasks, timers, deadlines, handles (the host's own four not counted),
- * unseen failures, pooled threads. */
+ * unseen failures, pooled threads, bytes that Lua does not count. */
 static int l_counts(lua_State *L) {
   bide_host *h = bide__host(L);
   int handles = 0;
@@ -51,6 +51,7 @@ static int l_counts(lua_State *L) {
   set_count(L, "requests", (lua_Integer)h->loop->active_reqs.count);
   set_count(L, "threads", h->pool_n);
   set_count(L, "unhandled", h->unhandled);
+  set_count(L, "bytes", (lua_Integer)h->held);
   return 1;
 }
 

@@ -221,6 +221,20 @@ describe("map #core", function()
       assert.same({ 1 }, log)
     end))
 
+    it("and a child fails over that, raises the child's error, wherever it stands",
+      virtual(function()
+      for _, limit in ipairs { 1, 2 } do -- waits for a place, or for the end
+        local value = {}
+        local task = bide.spawn(bide.map, { 1, 2 }, function(i)
+          pcall(bide.sleep, 100)
+          if i == 1 then error(value) end
+        end, { limit = limit })
+        bide.sleep(1)
+        task:cancel()
+        assert.equal(value, tasks.raised(task.await, task))
+      end
+    end))
+
     it("before it begins starts nothing", function()
       local ran = false
       local task = bide.spawn(function()

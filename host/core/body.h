@@ -22,6 +22,7 @@ typedef struct bide_group {
   unsigned char over;   /* nothing can be spawned any more */
   unsigned char orphan; /* the stack of the body is gone */
   unsigned char handle; /* the Lua handle still points here */
+  unsigned char cut;    /* a child was cancelled from outside the group */
 } bide_group;
 
 /* timeout: stack index 1 the seconds, 2 the function, 3… its arguments. */

@@ -44,6 +44,7 @@ static int on_child_ended(bide_scope *s, bide_task *t) {
     bide__failed_add(&g->failed, t);
     bide__scope_cancel(g->body.host, s);
   }
+  if (t->fut.state == BIDE_CANCELLED && bide__scope_is_cut(s)) g->cut = 1;
   if (g->children == 0 && g->wait.task && !g->wait.set) bide__wake(&g->wait, g->abort_status);
   return t->fut.state == BIDE_FAILED;
 }
@@ -90,6 +91,7 @@ static int k_ended(lua_State *L, bide_host *h, bide_wait *w) {
   int status = w->status, failed = g->failed.first || g->failed.body,
       nres = lua_gettop(L) - BODY_HANDLER;
   if (failed) bide__failed_push(L, &g->failed, BODY_HANDLER + 1);
+  else if (g->cut && status >= 0) status = UV_ECANCELED;
   close_group(g);
   maybe_free(g);
   if (failed) return lua_error(L);
@@ -102,7 +104,9 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
   bide_host *h = g->body.host;
   bide_scope *s = &g->body.scope;
   if (status != LUA_OK && status != LUA_YIELD) {
-    if (bide__scope_is_origin(s) && bide__error_is_own_cancel(L, h, -1)) {
+    if (s->eff && bide__error_is_own_cancel(L, h, -1)) {
+      /* no failure of the body's: it must not take the place of a child's error */
+      g->cut |= (unsigned char)bide__scope_is_cut(s);
       lua_settop(L, BODY_HANDLER);
     } else {
       g->failed.body = 1;

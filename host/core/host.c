@@ -17,15 +17,21 @@ static const char host_key = 0; /* its address is the key in the registry */
 /* ---- memory ---- */
 
 void *bide__alloc(bide_host *h, size_t size) {
-  return h->alloc(h->alloc_ud, NULL, 0, size);
+  void *p = h->alloc(h->alloc_ud, NULL, 0, size);
+  if (p) h->held += size;
+  return p;
 }
 
 void *bide__realloc(bide_host *h, void *p, size_t osize, size_t nsize) {
-  return h->alloc(h->alloc_ud, p, p ? osize : 0, nsize);
+  void *q = h->alloc(h->alloc_ud, p, p ? osize : 0, nsize);
+  if (q || nsize == 0) h->held += nsize - (p ? osize : 0);
+  return q;
 }
 
 void bide__free(bide_host *h, void *p, size_t size) {
-  if (p) h->alloc(h->alloc_ud, p, size, 0);
+  if (!p) return;
+  h->held -= size;
+  h->alloc(h->alloc_ud, p, size, 0);
 }
 
 uint32_t bide__slot_peek(bide_host *h, bide_slots *s) {

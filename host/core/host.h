@@ -136,6 +136,7 @@ struct bide_host {
   bide_callsite calls[BIDE_CALLS];
   int calls_ref;  /* the table that anchors their functions; 0: calls are not remembered */
   char *deadlock; /* owned; message of the deadlock being raised */
+  size_t held;    /* bytes that bide__alloc and its kin have given out */
   size_t deadlock_size;
   char *read_buffer;       /* owned; BIDE_READ_BUFFER bytes, made at the first read; one per loop */
   unsigned char read_busy; /* between alloc and read callback */

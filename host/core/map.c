@@ -47,7 +47,10 @@ static int on_child_ended(bide_scope *s, bide_task *t) {
   bide_map *m = bide_container(s, bide_map, body.scope);
   if (m->orphan) return 0;
   if (t->fut.state == BIDE_DONE) return m->collect;
-  if (t->fut.state == BIDE_CANCELLED && s->eff) return 0;
+  if (t->fut.state == BIDE_CANCELLED && s->eff) {
+    m->cut |= (unsigned char)bide__scope_is_cut(s);
+    return 0;
+  }
   bide__failed_add(&m->failed, t);
   bide__scope_cancel(m->body.host, s);
   return 1;
@@ -212,6 +215,8 @@ static int k_end(lua_State *L, bide_host *h, bide_wait *w) {
   int status = w->status, failed = m->failed.first || m->failed.body, i;
   if (failed) {
     bide__failed_push(L, &m->failed, FAILURE);
+  } else if (m->cut && status >= 0) {
+    status = UV_ECANCELED;
   } else if (status >= 0) {
     lua_settop(L, MAP);
     lua_pushcfunction(L, finish_results);
@@ -228,10 +233,14 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
   bide_map *m = (bide_map *)ctx;
   bide_host *h = m->body.host;
   bide_scope *s = &m->body.scope;
-  if (status != LUA_OK && status != LUA_YIELD &&
-      !(m->failed.first && bide__scope_is_origin(s) && bide__error_is_own_cancel(L, h, -1))) {
-    m->failed.body = 1;
-    m->failed.body_first = m->failed.first == NULL;
+  if (status != LUA_OK && status != LUA_YIELD) {
+    if (s->eff && bide__error_is_own_cancel(L, h, -1)) {
+      /* no failure of the iterator's: it must not take the place of a child's error */
+      m->cut |= (unsigned char)bide__scope_is_cut(s);
+    } else {
+      m->failed.body = 1;
+      m->failed.body_first = m->failed.first == NULL;
+    }
   }
   m->drawing = 0;
   bide__scope_leave(h->current, s);

@@ -29,6 +29,7 @@ typedef struct bide_map {
   uint32_t site;
   int abort_status;
   unsigned char collect, orphan;
+  unsigned char cut;     /* a child was cancelled from outside the map */
   unsigned char drawing; /* waits for a free slot, if it waits; else for the last child */
 } bide_map;
 

@@ -64,6 +64,11 @@ void bide__scope_remove_task(bide_task *t);
 /* The cancellation of `s` comes from `s` itself and not from above: a body that ends with it has
  * reached the scope that asked for it. */
 int bide__scope_is_origin(const bide_scope *s);
+/* Is `s` cancelled from above? A child that ended by it has left its work undone, so its opener
+ * must not end as if all were done, also when its own last wait was complete. */
+static inline int bide__scope_is_cut(const bide_scope *s) {
+  return s->eff && !bide__scope_is_origin(s);
+}
 /* Drops every scope that `t` entered below `base` (its stack was dropped by foreign code). */
 void bide__scope_unwind(bide_host *h, bide_task *t, bide_scope *base);
 

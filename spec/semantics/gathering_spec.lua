@@ -330,6 +330,27 @@ describe("gathering #core", function()
       end)
     end)
 
+    it("and none returns as if all had ended when one was cancelled, though its wait was over",
+      function()
+      local gate = bide.future()
+      local mapping = bide.spawn(function()
+        return bide.map({ gate, bide.future() }, function(f) return f:await() end, { limit = 2 })
+      end)
+      local grouping = bide.spawn(bide.group, function(g)
+        g:spawn(tasks.waiter({}, 1))
+        bide.shield(function() tasks.turns(3) end)
+        return "all is done"
+      end)
+      tasks.turns(1)
+      gate:resolve "v" -- a place comes free, for which map has waited
+      bide.spawn(mapping.cancel, mapping)
+      grouping:cancel()
+      for _, task in ipairs { mapping, grouping } do
+        assert.equal("ECANCELED", tasks.code(task.await, task))
+        assert.equal("cancelled", task:status())
+      end
+    end)
+
     both("handed-in ones run on", function(s)
       each(ITEMS, function(name, call)
         local member = bide.spawn(function()
