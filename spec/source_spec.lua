@@ -154,6 +154,25 @@ describe("a document", function()
   end)
 end)
 
+describe("ARCHITECTURE.md", function()
+  it("names functions that are there", function()
+    local text = {}
+    for _, path in ipairs(find("host", "bindings", "-name", "*.[ch]")) do
+      text[#text + 1] = process.read_file(path)
+    end
+    text = table.concat(text)
+    local checked = 0
+    for name in process.read_file "ARCHITECTURE.md":gmatch "[%a_]+[(`% ]" do
+      name = name:sub(1, -2)
+      if name:find "^bide__%a[%w_]*%a$" or name:find "^[lk]_%a%a+$" or name:find "^on_%a+$" then
+        checked = checked + 1
+        assert.truthy(text:find("%f[%w_]" .. name .. "%f[^%w_]"), name)
+      end
+    end
+    assert.is_true(checked > 15)
+  end)
+end)
+
 describe("the map in ARCHITECTURE.md", function()
   local map = process.read_file "ARCHITECTURE.md":match "\n## The map.-\n## "
 
