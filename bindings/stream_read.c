@@ -2,9 +2,10 @@
 /* stream_read.c: reading from streams.
  *
  * A reader is a step that is taken again and again: it makes its result of what is there, or takes
- * more from the connection, or waits until there is more. Readers of a kind that looks for
- * something take into the stream's own buffer, so that nothing is lost when they are cancelled or
- * fail; a plain read takes into the loop's shared buffer and makes its string of that, one copy.
+ * more from the connection, or waits until there is more. What comes first is taken into the loop's
+ * shared buffer, and the string made of that when it is all there: one copy (spec/copies_spec.lua
+ * counts). What is not goes to the stream's own buffer, so that nothing is lost when a reader is
+ * cancelled or fails; that of read_exactly, whose size is known, goes there at once.
  *
  * Why no reading ahead: what stays in the kernel slows the peer down and costs no memory, and after
  * a cancelled read every byte is where it was. The price, one wake-up before each recv, is paid by
@@ -87,6 +88,15 @@ static ssize_t fill(bide_host *h, bide_stream *s, size_t hint) {
   if (got > 0) b->end += (size_t)got;
   else if (b->start == b->end) bide__inbuf_free(h, s);
   return got;
+}
+
+/* Puts what lies in the shared buffer into the stream's own, which is empty. */
+static int keep(bide_host *h, bide_stream *s, const char *p, size_t n) {
+  if (!n) return 0;
+  if (reserve(h, s, n)) return s->error = UV_ENOMEM; /* bytes are lost: nothing may follow them */
+  memcpy(s->in->data, p, n);
+  s->in->end = n;
+  return 0;
 }
 
 /* ---- waiting ---- */
@@ -268,11 +278,32 @@ static ptrdiff_t find(bide_stream *s, const char *delim, size_t n) {
   return -1;
 }
 
+/* How much of what stands at `p`, whose delimiter of n bytes begins at `at`, is the result. */
+static size_t cut(lua_State *L, const char *p, size_t at, size_t n) {
+  if (lua_toboolean(L, KEEP)) return at + n;
+  return lua_toboolean(L, IS_LINE) && at && p[at - 1] == '\r' ? at - 1 : at;
+}
+
 static int found(lua_State *L, bide_host *h, bide_stream *s, size_t at, size_t n) {
-  size_t len = at;
-  if (lua_toboolean(L, KEEP)) len = at + n;
-  else if (lua_toboolean(L, IS_LINE) && at && bytes(s)[at - 1] == '\r') len = at - 1;
+  size_t len = cut(L, bytes(s), at, n);
   return push_front(L, h, s, len, at + n - len);
+}
+
+/* Looks through what comes first where it lies. Pushes the result and returns 1; or 0 and what came
+ * is in the stream's buffer; or what fill would return. */
+static ssize_t find_at_once(lua_State *L, bide_host *h, bide_stream *s, size_t limit) {
+  size_t n;
+  const char *delim = lua_tolstring(L, DELIM, &n);
+  char *buf = bide__read_buffer(h);
+  ssize_t got = buf ? take(s, buf, BIDE_READ_BUFFER) : UV_ENOMEM;
+  if (got <= 0) return got ? got : UV_EOF;
+  const char *at = memmem(buf, (size_t)got, delim, n);
+  if (!at || (size_t)(at - buf) > limit) return keep(h, s, buf, (size_t)got);
+  size_t end = (size_t)(at - buf) + n;
+  if (keep(h, s, buf + end, (size_t)got - end)) return UV_ENOMEM;
+  bide__io_weigh(h, end);
+  lua_pushlstring(L, buf, cut(L, buf, end - n, n));
+  return 1;
 }
 
 static int k_until(lua_State *L, bide_host *h, bide_wait *w) {
@@ -281,18 +312,18 @@ static int k_until(lua_State *L, bide_host *h, bide_wait *w) {
   bide_stream *s = woken(L, h, w, op);
   size_t n, limit = (size_t)lua_tointeger(L, LIMIT);
   const char *delim = lua_tolstring(L, DELIM, &n);
-  for (int turn = 0;; turn++) {
+  ssize_t got = s->in ? 0 : find_at_once(L, h, s, limit);
+  if (got == 1) return 1;
+  for (int turn = 0; got >= 0; turn++) {
     ptrdiff_t at = find(s, delim, n);
     if (at < 0 ? available(s) > limit + n - 1 : (size_t)at > limit)
       return too_big(L, h, s, limit, op);
     if (at >= 0) return found(L, h, s, (size_t)at, n);
     if (turn == TURNS) return give_way(L, h, k_until);
-    ssize_t got = fill(h, s, 0);
-    if (got > 0) continue;
-    if (got == UV_EAGAIN) return wait_readable(L, h, s, k_until, op);
-    if (got != UV_EOF) return bide__stream_fail(L, h, s, (int)got, op);
-    break;
+    got = fill(h, s, 0);
   }
+  if (got == UV_EAGAIN) return wait_readable(L, h, s, k_until, op);
+  if (got != UV_EOF) return bide__stream_fail(L, h, s, (int)got, op);
   if (available(s) && !is_line) return cut_short(L, h, s, op);
   if (available(s)) return push_front(L, h, s, available(s), 0);
   lua_pushnil(L);
@@ -364,18 +395,34 @@ static int l_lines(lua_State *L) {
 
 /* ---- read_all() ---- */
 
+/* Takes all that comes at once; returns how it ended. Up to the end of the stream: pushed. */
+static ssize_t all_at_once(lua_State *L, bide_host *h, bide_stream *s, size_t limit) {
+  char *buf = bide__read_buffer(h);
+  ssize_t got = buf ? 1 : UV_ENOMEM;
+  size_t n = 0;
+  while (got > 0 && n < BIDE_READ_BUFFER) {
+    got = take(s, buf + n, BIDE_READ_BUFFER - n);
+    if (got > 0) n += (size_t)got;
+  }
+  if (got == UV_EOF && n <= limit) lua_pushlstring(L, buf, n);
+  else if (buf && keep(h, s, buf, n)) return UV_ENOMEM;
+  return got;
+}
+
 static int k_all(lua_State *L, bide_host *h, bide_wait *w) {
   bide_stream *s = woken(L, h, w, "read_all");
   size_t limit = (size_t)lua_tointeger(L, 2);
-  for (int turn = 0;; turn++) {
-    if (available(s) > limit) return too_big(L, h, s, limit, "read_all");
+  int top = lua_gettop(L);
+  ssize_t got = s->in ? 1 : all_at_once(L, h, s, limit);
+  if (lua_gettop(L) > top) return 1;
+  for (int turn = 0; got > 0 && available(s) <= limit; turn++) {
     if (turn == TURNS) return give_way(L, h, k_all);
-    ssize_t got = fill(h, s, 0);
-    if (got > 0) continue;
-    if (got == UV_EAGAIN) return wait_readable(L, h, s, k_all, "read_all");
-    if (got != UV_EOF) return bide__stream_fail(L, h, s, (int)got, "read_all");
-    return push_front(L, h, s, available(s), 0);
+    got = fill(h, s, 0);
   }
+  if (available(s) > limit) return too_big(L, h, s, limit, "read_all");
+  if (got == UV_EAGAIN) return wait_readable(L, h, s, k_all, "read_all");
+  if (got != UV_EOF) return bide__stream_fail(L, h, s, (int)got, "read_all");
+  return push_front(L, h, s, available(s), 0);
 }
 
 static int l_read_all(lua_State *L) {

@@ -181,6 +181,15 @@ describe("a stream", function()
       assert.equal(100, #a:read_line { limit = 100 })
     end)
 
+    it("has the same limit in lines", function()
+      b:write(("x"):rep(20), "\n")
+      local err = raises("ETOOBIG", function() for _ in a:lines { limit = 10 } do end end)
+      assert.equal(10, err.limit)
+      assert.equal("read_line", err.op)
+      assert.matches("^127%.0%.0%.1:%d+: more than the limit of 10 bytes", err.message)
+      assert.equal("127.0.0.1", err.host)
+    end)
+
     it("stops a peer that never ends its line", function()
       local flood = bide.spawn(function()
         while true do b:write(("x"):rep(65536)) end

@@ -219,6 +219,20 @@ describe("tcp.listen", function()
     server:close()
   end)
 
+  it("leaves IPv4 to others with v6only", function()
+    local ok, server = pcall(tcp.listen, "::", 0, echo, { v6only = true, daemon = true })
+    if not ok then return end
+    local _, port = server:address()
+    raises("ECONNREFUSED", tcp.connect, "127.0.0.1", port)
+    local s <close> = tcp.connect("::1", port)
+    s:write "six"
+    assert.equal("six", s:read())
+    local four <close> = tcp.listen("0.0.0.0", port, echo, { daemon = true })
+    tcp.connect("127.0.0.1", port):close()
+    assert.truthy(four)
+    server:close()
+  end)
+
   it("listens everywhere at *", function()
     local server = tcp.listen("*", 0, echo)
     local _, port = server:address()
