@@ -6,6 +6,7 @@
 #include "core/body.h"
 #include "core/error.h"
 #include "core/join.h"
+#include "core/trace.h"
 #include "items.h"
 
 #include <math.h>
@@ -153,6 +154,8 @@ static void push_entry(lua_State *L, bide_host *h, const bide_fut *f) {
   } else {
     lua_createtable(L, 0, 2);
     bide__push_error(L, h, item);
+    if (bide__push_kept_record(L, h, -1)) bide__note_record(L, h, -3, -1);
+    lua_pop(L, 1);
     lua_setfield(L, -2, "err");
     lua_pushboolean(L, 0);
   }
@@ -187,12 +190,15 @@ static int l_settle(lua_State *L) {
 
 /* unwrap(entry): the values of an entry of settle, or its error. */
 static int l_unwrap(lua_State *L) {
+  bide_host *h = bide__host(L);
   lua_Integer i, n;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   if (lua_getfield(L, 1, "ok") != LUA_TBOOLEAN) luaL_argerror(L, 1, "an entry of settle expected");
   if (!lua_toboolean(L, -1)) {
     lua_getfield(L, 1, "err");
+    if (bide__push_noted(L, h, 1)) bide__keep_record(L, h, -2, -1);
+    lua_pop(L, 1);
     return lua_error(L);
   }
   lua_getfield(L, 1, "n");

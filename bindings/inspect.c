@@ -229,7 +229,7 @@ static int dump_protected(lua_State *L) {
   bide__push_dump(L, h);
   if (stack && h->current) {
     lua_pushliteral(L, "\nthe running task: ");
-    bide__traceback(L, h, L, h->current, 1, 0);
+    bide__traceback(L, h, L, h->current, 1);
     lua_concat(L, 3);
   }
   bide__report(h, lua_tostring(L, -1));

@@ -175,7 +175,7 @@ static int m_reject(lua_State *L) {
   bide_fut *f = check_plain(L, h);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   lua_settop(L, 2);
-  bide__traceback(L, h, L, NULL, 1, 0);
+  bide__push_record(L, h, L, NULL, 1, 2);
   bide__failure_push(L, h, 1, h->current ? h->current->scope->run : NULL, NULL);
   lua_setiuservalue(L, 1, 1);
   return end_plain(L, f, BIDE_FAILED);
@@ -229,10 +229,11 @@ static int m_traceback(lua_State *L) {
   if (!t) bide__type_error(L, 1, "task");
   if (t->fut.state == BIDE_PENDING) {
     int self = t == h->current;
-    bide__traceback(L, h, self ? L : NULL, t, self ? 1 : 0, 0);
+    bide__traceback(L, h, self ? L : NULL, t, self ? 1 : 0);
   } else if (t->fut.state == BIDE_FAILED && !t->fut.native) {
     lua_getiuservalue(L, 1, 1);
-    if (lua_getiuservalue(L, -1, 2) != LUA_TSTRING) lua_pushliteral(L, "");
+    lua_getiuservalue(L, -1, 2);
+    if (!bide__push_record_text(L, -1)) lua_pushliteral(L, "");
   } else {
     lua_pushliteral(L, "");
   }

@@ -16,11 +16,11 @@ local function traceback_of(f)
   return bide.details(err).traceback, err
 end
 
---- The lines of this file that a traceback names, in order, up to the first of the runner's.
+--- The lines of this file that a traceback's frames name, in order.
 local function lines_of(traceback)
   local lines = {}
   for line in traceback:gmatch "[^\n]+" do
-    local number = line:match(THIS)
+    local number = line:match("^\t.-" .. THIS .. ": in ")
     if number then lines[#lines + 1] = tonumber(number) end
   end
   return lines
@@ -194,6 +194,185 @@ describe("a traceback #core", function()
       end)
       assert_begins({ line }, traceback)
     end)
+  end)
+
+  --- The lines of the caller's functions below are where they stand when the error passes them.
+  local function raise(value) error(value, 0) end
+  local RAISED = debug.getinfo(raise, "S").linedefined
+
+  --- Each line of this file once, in this order, and nothing of it before them.
+  local function assert_once(expected, traceback)
+    assert_begins(expected, traceback)
+    for _, line in ipairs(expected) do
+      local _, times = traceback:gsub("traceback_spec%.lua:" .. line .. ": in ", "")
+      assert.equal(1, times, ("line %d in %s"):format(line, traceback))
+    end
+    local sections = {}
+    for line in traceback:gmatch "[^\n]+" do
+      assert.is_nil(line:match "^%a" and sections[line], traceback)
+      sections[line] = true
+    end
+  end
+
+  for _, value in ipairs { "a string", { "a table" }, 42 } do
+    local kind = type(value)
+
+    it("shows who awaited a task that had failed before: " .. kind, function()
+      local spawned, awaited
+      local traceback = traceback_of(function()
+        bide.run(function()
+          spawned = here() local task = bide.spawn(raise, value)
+          bide.wait { task }
+          awaited = here() task:await()
+          return 1
+        end)
+      end)
+      assert_once({ RAISED, awaited }, traceback)
+      assert.matches("\nspawned at [^\n]*:" .. spawned .. "$", traceback)
+    end)
+
+    it("shows each of a chain of such awaits: " .. kind, function()
+      local a, b, c, d
+      local traceback = traceback_of(function()
+        bide.run(function()
+          a = here() local first = bide.spawn(raise, value)
+          local second = bide.spawn(function() bide.wait { first } b = here() first:await() end)
+          local third = bide.spawn(function() bide.wait { second } c = here() second:await() end)
+          bide.wait { third }
+          d = here() third:await()
+          return 1
+        end)
+      end)
+      assert_once({ RAISED, b, c, d }, traceback)
+      assert.matches("\nspawned at [^\n]*:" .. a .. "$", traceback)
+    end)
+
+    it("goes on through gather, race, map, group and timeout: " .. kind, function()
+      for name, join in pairs {
+        gather = function(task) bide.gather(task, function() bide.sleep(10) end) end,
+        race = function(task) bide.race { task, function() bide.sleep(10) end } end,
+        map = function(task) bide.map({ task }, function(x) x:await() end) end,
+        group = function(task) bide.group(function(g) g:spawn(function() task:await() end) end) end,
+        timeout = function(task) bide.timeout(10, function() task:await() end) end,
+        timed = function(task) bide.timeout(10, task) end,
+      } do
+        local awaited
+        local traceback = traceback_of(function()
+          bide.run(function()
+            local task = bide.spawn(raise, value)
+            bide.wait { task }
+            awaited = here() join(task)
+            return 1
+          end)
+        end)
+        assert.equal(RAISED, lines_of(traceback)[1], name)
+        local _, times = traceback:gsub("traceback_spec%.lua:" .. awaited .. ": in ", "")
+        assert.equal(1, times, name .. ": " .. traceback)
+      end
+    end)
+
+    it("goes on from an entry of settle, whichever came last: " .. kind, function()
+      local awaited
+      local function other() error("another", 0) end
+      local traceback = traceback_of(function()
+        bide.run(function()
+          awaited = here() local entries = bide.settle { function() raise(value) end, other }
+          bide.unwrap(entries[1])
+          return 1
+        end)
+      end)
+      assert.equal(RAISED, lines_of(traceback)[1])
+      assert.matches("awaited by task [^\n]*\n[^\n]*:" .. awaited .. ": in", traceback)
+    end)
+  end
+
+  it("goes on when a coroutine awaits, each frame once", function()
+    local awaited, outer
+    local traceback = traceback_of(function()
+      bide.run(function()
+        local task = bide.spawn(raise, {})
+        bide.wait { task }
+        local co = coroutine.wrap(function() awaited = here() task:await() return 1 end)
+        outer = here() co()
+        return 1
+      end)
+    end)
+    assert_once({ RAISED, awaited, outer }, traceback)
+    traceback = traceback_of(function()
+      bide.run(function()
+        local task = bide.spawn(function() bide.sleep(0) raise {} end)
+        local co = coroutine.wrap(function() awaited = here() task:await() return 1 end)
+        outer = here() co()
+        return 1
+      end)
+    end)
+    assert.equal(RAISED, lines_of(traceback)[1])
+    assert_once({ RAISED, lines_of(traceback)[2], awaited, outer }, traceback)
+  end)
+
+  it("goes on when a table is caught and raised again after other errors", function()
+    local again
+    local traceback = traceback_of(function()
+      bide.run(function()
+        local _, err = pcall(bide.gather, function() raise {} end)
+        pcall(bide.gather, function() raise {} end)
+        again = here() error(err)
+      end)
+    end)
+    assert.equal(RAISED, lines_of(traceback)[1])
+    assert.matches("awaited by task [^\n]*\n.*traceback_spec", traceback)
+    assert.is_number(again)
+  end)
+
+  it("goes on through a future that is rejected with the error of a task", function()
+    local rejected, awaited
+    local traceback = traceback_of(function()
+      bide.run(function()
+        local future = bide.future()
+        bide.spawn(function()
+          local _, err = pcall(bide.gather, function() raise {} end)
+          rejected = here() future:reject(err)
+        end)
+        awaited = here() future:await()
+        return 1
+      end)
+    end)
+    assert.equal(RAISED, lines_of(traceback)[1])
+    assert.matches("traceback_spec.lua:" .. rejected .. ": in .*\nawaited by task [^\n]*\n[^\n]*:"
+      .. awaited .. ":", traceback)
+  end)
+
+  it("does not tell of an earlier failure with the same table in another task", function()
+    local CONSTANT, line = {}, nil
+    bide.run(function()
+      bide.gather(function() pcall(bide.gather, function() raise(CONSTANT) end) end)
+      local traceback = traceback_of(function()
+        bide.gather(function() line = here() error(CONSTANT) end)
+      end)
+      assert_begins({ line }, traceback)
+    end)
+  end)
+
+  it("is bounded however many tasks the error goes through", function()
+    local size = {}
+    for _, n in ipairs { 40, 80 } do
+      local traceback = traceback_of(function()
+        bide.run(function()
+          local task = bide.spawn(raise, "through all")
+          for _ = 1, n do
+            local inner = task
+            task = bide.spawn(function() bide.wait { inner } inner:await() return 1 end)
+          end
+          bide.wait { task }
+          task:await()
+          return 1
+        end)
+      end)
+      size[#size + 1] = #traceback
+      assert.equal(RAISED, lines_of(traceback)[1])
+      assert.matches("and by further tasks", traceback, 1, true)
+    end
+    assert.is_true(size[2] < size[1] * 1.2, table.concat(size, ", "))
   end)
 
   it("is short however deep the stack", function()

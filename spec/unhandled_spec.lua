@@ -27,6 +27,32 @@ describe("an error that nobody awaits #core", function()
     assert.match("unhandled_spec%.lua", seen[1].traceback)
   end)
 
+  it("that came through an await is reported with where it was raised and spawned", function()
+    local lines = {}
+    local function here() return debug.getinfo(2, "l").currentline end
+    local seen = tasks.unhandled(function()
+      bide.run(function()
+        local function work()
+          bide.sleep(0)
+          lines[1] = here() + 1
+          error {}
+        end
+        lines[3] = here() + 1
+        local inner = bide.spawn(work)
+        bide.spawn(function()
+          lines[2] = here() + 1
+          inner:await()
+          return 1
+        end)
+      end)
+    end)
+    assert.equal(1, #seen)
+    local at = 1
+    for i, line in ipairs(lines) do
+      at = assert(seen[1].traceback:find("unhandled_spec.lua:" .. line, at, true), lines[i])
+    end
+  end)
+
   it("is reported once", function()
     assert.same({ "lost" }, reported(function()
       local task = bide.spawn(error, "lost", 0)

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-enum { CHAIN_MAX = 64, NESTED_MAX = 8 };
+enum { CHAIN_MAX = 64, NESTED_MAX = 8, AWAITERS_MAX = 64 };
 
 /* ---- sleep ---- */
 
@@ -194,11 +194,20 @@ int bide__await(lua_State *L, bide_host *h, bide_fut *f) {
                        k_await);
 }
 
-const bide_task *bide__awaiter(const bide_task *t) {
-  const bide_link *link = t->fut.waiters ? t->fut.waiters->next : NULL;
+static const bide_task *task_behind(const bide_link *link) {
   const bide_task *by;
-  if (!link) return NULL;
   if (link->notify == on_ended) return bide_container(link, bide_task, op.await.link);
   if ((by = bide__join_awaiter(link)) || (by = bide__map_awaiter(link))) return by;
   return bide__harvest_awaiter(link);
+}
+
+const bide_task *bide__awaiter(const bide_task *t) {
+  const bide_link *first = t->fut.waiters ? t->fut.waiters->next : NULL, *link = first;
+  const bide_task *by;
+  int n;
+  for (n = 0; link && n < AWAITERS_MAX; n++) {
+    if ((by = task_behind(link)) != NULL) return by;
+    if ((link = link->next) == first) break;
+  }
+  return NULL;
 }

@@ -24,7 +24,7 @@ static int report_long(lua_State *L) {
   bide__living_name(t, name, sizeof name);
   lua_pushfstring(L, "bide: debug: task %s has held the loop for %d ms\n", name,
                   (int)lua_tointeger(L, 2));
-  bide__traceback(L, h, co, t, co ? 1 : 0, 0);
+  bide__traceback(L, h, co, t, co ? 1 : 0);
   lua_concat(L, 2);
   bide__report(h, lua_tostring(L, -1));
   return 0;
@@ -72,7 +72,7 @@ void bide__debug_cancelled(lua_State *L, bide_host *h) {
   if (t->fut.told || (!s->eff && !(t->fut.flags & BIDE_TF_CANCEL))) return;
   luaL_checkstack(L, 6, NULL);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TTABLE) {
-    bide__traceback(L, h, L, t, 1, 0);
+    bide__traceback(L, h, L, t, 1);
     lua_rawsetp(L, -2, t);
     t->fut.told = 1;
   }

@@ -51,7 +51,7 @@ static bide_failure *new_witness(lua_State *L, bide_host *h) {
   return w->failure;
 }
 
-/* Puts the failure of the witness on top into the tables; error and traceback below it. May raise.
+/* Puts the failure of the witness on top into the tables; error and record below it. May raise.
  */
 static uint32_t record(lua_State *L, bide_host *h) {
   int witness = lua_gettop(L);
@@ -60,7 +60,7 @@ static uint32_t record(lua_State *L, bide_host *h) {
   lua_createtable(L, 2, 0);
   lua_pushvalue(L, witness - 2);
   lua_rawseti(L, -2, 1);
-  lua_pushvalue(L, witness - 1);
+  bide__push_record_text(L, witness - 1);
   lua_rawseti(L, -2, 2);
   set_at(L, h->failures_ref, slot);
   lua_pushvalue(L, witness);
@@ -77,12 +77,10 @@ void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_runner *run,
   uint32_t slot;
   luaL_checkstack(L, 12, NULL);
   f = new_witness(L, h);
-  ((bide_witness *)lua_touserdata(L, witness))->awaited =
-      t && (t->fut.waiters || (t->fut.flags & BIDE_TF_OWNED));
   slot = record(L, h);
-  if (lua_isstring(L, top)) {
+  if (lua_istable(L, top)) {
     bide__details(L, h, top - 1, 1);
-    lua_pushvalue(L, top);
+    bide__push_record_text(L, top);
     lua_setfield(L, -2, "traceback");
     lua_pop(L, 1);
   }

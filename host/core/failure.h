@@ -2,12 +2,12 @@
 /* failure.h: the error of a failed future, and the duty to report it if nobody takes it.
  *
  * A failure is C memory while nobody has *seen* the error. The future's user value is its
- * *witness*, a userdata with a finalizer that holds error, traceback and the future as user values
- * (a cycle that is collected as one). If the witness is collected unseen, the future can no longer
- * be awaited: the failure is lost and is reported by the scheduler. What is unseen at the end of
- * its run is reported then. Error and traceback are kept beside, strongly, so that a report needs
- * no finalizer to have run: Lua gives up on a finalizer that fails, as all do at the limit of the
- * stack. */
+ * *witness*, a userdata with a finalizer that holds error, record (trace.h) and the future as user
+ * values (a cycle that is collected as one). If the witness is collected unseen, the future can no
+ * longer be awaited: the failure is lost and is reported by the scheduler. What is unseen at the
+ * end of its run is reported then. Error and traceback are kept beside, strongly, so that a report
+ * needs no finalizer to have run: Lua gives up on a finalizer that fails, as all do at the limit of
+ * the stack. */
 #ifndef BIDE_CORE_FAILURE_H
 #define BIDE_CORE_FAILURE_H
 
@@ -16,7 +16,6 @@
 typedef struct bide_witness {
   bide_failure *failure; /* NULL once seen */
   uint64_t serial;       /* the failure's, which may be gone */
-  unsigned char awaited; /* when it failed somebody waited for it */
 } bide_witness;
 
 struct bide_failure {
@@ -29,8 +28,8 @@ struct bide_failure {
   unsigned char daemon; /* reported at once */
 };
 
-/* Pops a traceback (or false) and below it an error, and pushes their witness. `owner`: index of
- * the future's userdata; `t`: the task that it is, or NULL. May raise (memory). */
+/* Pops a record (trace.h; or false) and below it an error, and pushes their witness. `owner`: index
+ * of the future's userdata; `t`: the task that it is, or NULL. May raise (memory). */
 void bide__failure_push(lua_State *L, bide_host *h, int owner, bide_runner *run,
                         const bide_task *t);
 /* Pops an error that belongs to no future and that nobody can take: it is reported at once. */

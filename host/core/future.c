@@ -144,7 +144,7 @@ void bide__push_error(lua_State *L, bide_host *h, int idx) {
       bide__failure_seen(L, witness);
       lua_getiuservalue(L, -1, 1);
       lua_getiuservalue(L, -2, 2);
-      bide__keep_traceback(L, h, -2, -1, witness->awaited);
+      bide__keep_record(L, h, -2, -1);
       lua_pop(L, 1);
       lua_remove(L, -2);
     }

@@ -129,6 +129,9 @@ static void open_tables(lua_State *L, bide_host *h) {
   lua_pushboolean(L, 0);
   h->scratch_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   h->kept_ref = new_table_ref(L, "v");
+  h->origins_ref = new_table_ref(L, "k");
+  lua_pushboolean(L, 0);
+  h->kept_origin_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   h->unhandled_ref = LUA_NOREF;
   bide__error_open(L, h);
   bide__failure_open(L, h);

@@ -116,7 +116,8 @@ struct bide_host {
   uint32_t live_tasks;
   uint32_t native_lost; /* tasks that failed without an error value and without a waiter */
   int failures_ref, lost_ref, details_ref, recent_ref, reasons_ref, scratch_ref;
-  int kept_ref; /* what tracebacks keep of the error that was raised last (traceback.c) */
+  /* What tracebacks keep of the error that was raised last, and of others (traceback.c). */
+  int kept_ref, kept_origin_ref, origins_ref;
   const bide_task *kept_task; /* … in which task; to compare only */
   int witnesses_ref;
   uint64_t failure_serial;

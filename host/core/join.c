@@ -27,9 +27,11 @@ void bide__join_free(bide_join *j) {
 
 const bide_task *bide__join_awaiter(const bide_link *link) {
   const bide_member *m;
+  const bide_join *j;
   if (link->notify != on_member) return NULL;
   m = bide_container(link, const bide_member, link);
-  return join_of_member((bide_member *)(uintptr_t)m)->scope.owner;
+  j = join_of_member((bide_member *)(uintptr_t)m);
+  return j->policy == BIDE_JOIN_COUNT ? NULL : j->scope.owner; /* bide.wait takes no result */
 }
 
 /* Lets go of those handed in and cancels the owned. */

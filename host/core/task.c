@@ -30,7 +30,7 @@ static int handler(lua_State *L) {
   bide_host *h = bide__host_of(L);
   if (!h || !h->current) return 1;
   if (bide__error_is_own_cancel(L, h, 1)) return 1;
-  bide__traceback(L, h, L, h->current, 1, 1);
+  bide__push_record(L, h, L, h->current, 1, 1);
   lua_rawseti(L, LUA_REGISTRYINDEX, h->scratch_ref);
   bide__forget_traceback(L, h);
   lua_settop(L, 1);

@@ -19,7 +19,7 @@ uint32_t bide__site_line(bide_host *h, const lua_Debug *ar, int line);
 uint32_t bide__site_current(bide_host *h, lua_State *co);
 /* "file:line" of a site ("?" for 0), valid until sites are added; written to buf. */
 const char *bide__site_text(const bide_host *h, uint32_t site, char *buf, size_t size);
-/* The first task that awaits `t`, directly or as the owner of a join, or NULL. */
+/* The first task that awaits the result of `t`, directly or as the owner of a join, or NULL. */
 const bide_task *bide__awaiter(const bide_task *t);
 void bide__sites_open(lua_State *L, bide_host *h);
 /* Lets go of the functions that the memo holds. */
@@ -33,17 +33,28 @@ void bide__sites_fini(bide_host *h);
 uint32_t bide__task_place(lua_State *L, bide_host *h, const bide_task *t, lua_State *co);
 /* Pushes the traceback of task `t`: its stack (`co` is its innermost thread when that runs, else
  * NULL), from `level` on, with the coroutines in it; then who awaits it, then where they were
- * spawned. `err`: index of the error that leaves it, or 0. t NULL: the stack of `co` alone. */
-void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task *t, int level,
-                     int err);
-/* The plain coroutine `co` has ended by the error on top of L and is about to be reset: pushes the
- * text of its frames, for the traceback of that error, or false. Raises nothing if L has room. */
+ * spawned. t NULL: the stack of `co` alone. */
+void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task *t, int level);
+/* The same for the error at `err` that leaves it, as a record (a table, opaque): it goes on from
+ * the traceback that the error came with. May raise (memory). */
+void bide__push_record(lua_State *L, bide_host *h, lua_State *co, const bide_task *t, int level,
+                       int err);
+/* Pushes the text of the record at `record`, or nil (and returns 0) if that is none. */
+int bide__push_record_text(lua_State *L, int record);
+/* The error at `err` goes from a failed task, whose record is at `record`, to the running one. May
+ * raise. */
+void bide__keep_record(lua_State *L, bide_host *h, int err, int record);
+/* Pushes the record kept last if it is that of the error at `err`, else nil (and returns 0). */
+int bide__push_kept_record(lua_State *L, bide_host *h, int err);
+/* Notes the record for the value (no string, number…) at `at`, for as long as that lives. */
+void bide__note_record(lua_State *L, bide_host *h, int at, int record);
+/* Pushes the record noted for the value at `at`, or something else (and returns 0). */
+int bide__push_noted(lua_State *L, bide_host *h, int at);
+/* The plain coroutine `co` has ended by the error on top of L and is about to be reset: pushes its
+ * frames, for the traceback of that error, or false. Raises nothing if L has room. */
 void bide__push_dead_frames(lua_State *L, bide_host *h, lua_State *co);
-/* Removes that text from below the top of L: it belongs to the error on top. May raise. */
+/* Removes them from below the top of L: they belong to the error on top. May raise. */
 void bide__keep_dead_frames(lua_State *L, bide_host *h);
-/* The error at `err` goes from a failed task, whose traceback is at `traceback`, to one that awaits
- * it; `awaited`: that was known when the traceback was made. May raise. */
-void bide__keep_traceback(lua_State *L, bide_host *h, int err, int traceback, int awaited);
 /* What was kept has been used, or is of no use any more. */
 void bide__forget_traceback(lua_State *L, bide_host *h);
 /* A message handler for bodies that bide calls with lua_pcallk and whose errors it raises again. */

@@ -1,275 +1,204 @@
 /* SPDX-License-Identifier: MIT */
-/* traceback.c: the stack of a task as its reader wrote it: the frames of the coroutines in it, the
- * innermost first, its own, those of the tasks that await it, and at last where all of these were
- * spawned, unless that line was shown. Frames of bide's own are left out.
+/* traceback.c: what a traceback tells, as its reader wrote it: the stack of the task that failed,
+ * who awaits it, who awaits that, and at last where these were spawned.
  *
- * An error that leaves a plain coroutine through its wrap function, or the body of a timeout, has
- * lost the frames there by the time it leaves the task; one that was awaited has its traceback
- * already. Such text is kept aside with the error's value, for one error at a time
- * (host->kept_ref, weak: {value, text, whether it is whole}). */
+ * An error that reaches another task goes on with the traceback that it has: the stack of the task
+ * that failed first stays in front, each further task that the error leaves adds its own, and who
+ * awaits is told anew, for that may have changed. So a failed task keeps a *record* of its text and
+ * where the parts of it end.
+ *
+ * Within a task, frames get lost before the error leaves it: those of a plain coroutine that it
+ * leaves through the wrap function, those in the body of a timeout. They are *kept* aside as text,
+ * with the record that the error came with, for one error at a time: its value weakly in the table
+ * kept_ref, {record or false, frames} at kept_origin_ref. An error that is a table and is raised
+ * again after others have passed is found in origins_ref (weak), as is an entry of settle. */
 #include "error.h"
+#include "stack.h"
 #include "trace.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { FRAMES_TOP = 12, FRAMES_END = 11, TASKS_MAX = 16, THREADS_MAX = 200, SEEN_MAX = 96 };
+enum { TASKS_MAX = 16, HOPS_MAX = 16 };
 
-typedef struct trace {
-  lua_State *L;
-  luaL_Buffer b;
-  bide_host *host;
-  char own[LUA_IDSIZE + 240]; /* beginning of the names of bide's own Lua files */
-  uint32_t seen[SEEN_MAX];    /* sites shown so far */
-  int nseen;
-} trace;
+/* A record: its text; how much of it are stacks of tasks that failed; the end of the section after
+ * it, of the task BY that awaited it, if any; where the spawn sites begin; in how many tasks it
+ * failed; and the task that took the error last. Tasks are here to be compared only. */
+enum { R_TEXT = 1, R_OWN, R_NEXT, R_SPAWNS, R_HOPS, R_BY, R_BY_BORN, R_TAKER, R_TAKER_BORN };
+enum { K_RECORD = 1, K_FRAMES };
 
-/* ---- bide's own frames ---- */
-
-/* Compiled in, their chunk names begin so; else they lie where bide/require.lua lies. */
-static void find_own(lua_State *L, char *own, size_t size) {
-  lua_Debug ar;
-  const char *slash;
-  int top = lua_gettop(L);
-  snprintf(own, size, "=bide/");
-  if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE &&
-      lua_getfield(L, -1, "bide.require") == LUA_TFUNCTION && !lua_iscfunction(L, -1)) {
-    lua_getinfo(L, ">S", &ar);
-    slash = strrchr(ar.source, '/');
-    if (slash && (size_t)(slash - ar.source) + 2 < size)
-      snprintf(own, size, "%.*s", (int)(slash - ar.source) + 1, ar.source);
-  }
-  lua_settop(L, top);
-}
-
-int bide__is_own_source(lua_State *L, const char *source) {
-  char own[300];
-  luaL_checkstack(L, 4, NULL);
-  find_own(L, own, sizeof own);
-  return strncmp(source, own, strlen(own)) == 0;
-}
-
-/* bide's C functions have the host as their first upvalue. */
-static int is_own_function(lua_State *co, lua_Debug *ar, const bide_host *h) {
-  int own;
-  lua_getinfo(co, "f", ar);
-  if (!lua_getupvalue(co, -1, 1)) {
-    lua_pop(co, 1);
-    return 0;
-  }
-  own = lua_touserdata(co, -1) == h;
-  lua_pop(co, 2);
-  return own;
-}
-
-static int is_hidden(trace *t, lua_State *co, lua_Debug *ar) {
-  if (*ar->what == 'C') return is_own_function(co, ar, t->host);
-  return strncmp(ar->source, t->own, strlen(t->own)) == 0;
-}
-
-/* ---- frames ---- */
-
-static int was_seen(const trace *t, uint32_t site) {
-  int i;
-  for (i = 0; i < t->nseen; i++)
-    if (t->seen[i] == site) return 1;
-  return 0;
-}
-
-static void see(trace *t, uint32_t site) {
-  if (site && t->nseen < SEEN_MAX) t->seen[t->nseen++] = site;
-}
-
-static void add(trace *t) {
-  luaL_addvalue(&t->b);
-}
-
-/* The words for the function: "function 'table.sort'", "local 'f'". 0: a nameless C function, such
- * as bide's own at the bottom of a task. */
-static int push_words(lua_State *L, lua_State *co, lua_Debug *ar) {
-  if (*ar->what == 'C') {
-    if (!bide__push_function_name(L, co, ar)) return 0;
-    if (strchr(lua_tostring(L, -1), '\'')) return 1;
-    lua_pushfstring(L, "function '%s'", lua_tostring(L, -1));
-    lua_remove(L, -2);
-  } else if (*ar->namewhat) {
-    lua_pushfstring(L, "%s '%s'", ar->namewhat, ar->name);
-  } else if (*ar->what == 'm') {
-    lua_pushliteral(L, "main chunk");
-  } else {
-    lua_pushfstring(L, "function <%s:%d>", ar->short_src, ar->linedefined);
-  }
-  return 1;
-}
-
-static void add_frame(trace *t, lua_State *co, lua_Debug *ar) {
-  lua_State *L = t->L;
-  if (!push_words(L, co, ar)) return;
-  if (ar->currentline > 0) {
-    see(t, bide__site_line(t->host, ar, ar->currentline));
-    lua_pushfstring(L, "\n\t%s:%d: in %s", ar->short_src, ar->currentline, lua_tostring(L, -1));
-  } else {
-    lua_pushfstring(L, "\n\t%s: in %s", ar->short_src, lua_tostring(L, -1));
-  }
-  lua_remove(L, -2);
-  add(t);
-  if (ar->istailcall) luaL_addstring(&t->b, "\n\t(...tail calls...)");
-}
-
-static int depth(lua_State *co) {
-  lua_Debug ar;
-  int lo = 0, hi = 1;
-  while (lua_getstack(co, hi, &ar)) {
-    lo = hi;
-    hi *= 2;
-  }
-  while (lo < hi) {
-    int mid = (lo + hi) / 2;
-    if (lua_getstack(co, mid, &ar)) lo = mid + 1;
-    else hi = mid;
-  }
-  return hi;
-}
-
-static void add_stack(trace *t, lua_State *co, int level) {
-  lua_Debug ar;
-  int n = depth(co), skip = n - level > FRAMES_TOP + FRAMES_END;
-  if (!lua_checkstack(co, 4)) return;
-  for (; lua_getstack(co, level, &ar); level++) {
-    if (skip && level == FRAMES_TOP) {
-      lua_pushfstring(t->L, "\n\t...\t(skipping %d levels)", n - FRAMES_END - level);
-      add(t);
-      level = n - FRAMES_END - 1;
-      continue;
-    }
-    lua_getinfo(co, "Slnt", &ar);
-    if (!is_hidden(t, co, &ar)) add_frame(t, co, &ar);
-  }
-}
-
-/* ---- coroutines in a task ---- */
-
-static int is_inside(lua_State *co, lua_State *inner) {
-  lua_Debug ar;
-  if (!inner || inner == co) return 0;
-  return bide__is_waiting(inner) || (lua_status(inner) == LUA_OK && lua_getstack(inner, 0, &ar));
-}
-
-/* The coroutine that the innermost function of `co`, resume or a wrap function, is running. */
-static lua_State *inner_of(lua_State *co) {
-  lua_Debug ar;
-  lua_State *inner = NULL;
-  if (!lua_getstack(co, 0, &ar) || !lua_checkstack(co, 4)) return NULL;
-  lua_getinfo(co, "S", &ar);
-  if (*ar.what != 'C') return NULL;
-  if (lua_getlocal(co, &ar, 1)) {
-    inner = lua_tothread(co, -1);
-    lua_pop(co, 1);
-  }
-  if (is_inside(co, inner)) return inner;
-  lua_getinfo(co, "f", &ar);
-  inner = NULL;
-  if (lua_getupvalue(co, -1, 2)) {
-    inner = lua_tothread(co, -1);
-    lua_pop(co, 1);
-  }
-  lua_pop(co, 1);
-  return is_inside(co, inner) ? inner : NULL;
-}
-
-/* The threads from `co` inwards. */
-static int list_threads(lua_State *co, lua_State *running, lua_State **list) {
-  int n = 0;
-  for (; co && n < THREADS_MAX; co = inner_of(co)) list[n++] = co;
-  if (running && (n == 0 || list[n - 1] != running) && n < THREADS_MAX) list[n++] = running;
+static lua_Integer field(lua_State *L, int t, int key) {
+  lua_Integer n;
+  lua_rawgeti(L, t, key);
+  n = lua_tointeger(L, -1);
+  lua_pop(L, 1);
   return n;
 }
 
-uint32_t bide__task_place(lua_State *L, bide_host *h, const bide_task *task, lua_State *running) {
-  lua_State *list[THREADS_MAX];
-  lua_Debug ar;
-  trace t;
-  int n = list_threads(task->L, running, list), level;
-  find_own(L, t.own, sizeof t.own);
-  while (n-- > 0)
-    for (level = 0; lua_getstack(list[n], level, &ar); level++) {
-      lua_getinfo(list[n], "Sl", &ar);
-      if (ar.currentline > 0 && strncmp(ar.source, t.own, strlen(t.own)) != 0)
-        return bide__site_line(h, &ar, ar.currentline);
-    }
-  return 0;
+static void set_field(lua_State *L, int t, int key, size_t n) {
+  t = lua_absindex(L, t);
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_rawseti(L, t, key);
 }
 
-/* All stacks from `co` inwards, the innermost first; `level` holds for that one. */
-static void add_stacks(trace *t, lua_State *co, lua_State *running, int level) {
-  lua_State *list[THREADS_MAX];
-  int n = list_threads(co, running, list), i;
-  for (i = n - 1; i >= 0; i--) add_stack(t, list[i], i == n - 1 && running ? level : 0);
+/* Does the record at t name `task` there? */
+static int names(lua_State *L, int t, int key, const bide_task *task) {
+  int same;
+  lua_rawgeti(L, t, key);
+  same = task && lua_touserdata(L, -1) == task && field(L, t, key + 1) == task->born;
+  lua_pop(L, 1);
+  return same;
 }
 
-/* ---- dead coroutines ---- */
+static void set_name(lua_State *L, int t, int key, const bide_task *task) {
+  t = lua_absindex(L, t);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)task);
+  lua_rawseti(L, t, key);
+  set_field(L, t, key + 1, task ? task->born : 0);
+}
 
-enum { KEPT_VALUE = 1, KEPT_TEXT, KEPT_WHOLE };
+/* ---- what is kept of an error ---- */
 
 void bide__forget_traceback(lua_State *L, bide_host *h) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->kept_ref);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -2, KEPT_TEXT);
-  lua_pop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->kept_origin_ref);
 }
 
-/* Pushes the text kept for the error at idx, or "". Strings may be equal by chance: they must have
- * come up in the task that runs. */
-static void push_kept(lua_State *L, bide_host *h, int idx) {
-  int same = 0, plain = !lua_istable(L, idx) && !lua_isuserdata(L, idx);
-  idx = lua_absindex(L, idx);
-  if (!plain || h->kept_task == h->current) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, h->kept_ref);
-    lua_rawgeti(L, -1, KEPT_VALUE);
-    lua_rawgeti(L, -2, KEPT_TEXT);
-    same = lua_rawequal(L, -2, idx) && lua_isstring(L, -1);
-    if (same) lua_insert(L, -3);
-    lua_pop(L, same ? 2 : 3);
-  }
-  if (!same) lua_pushliteral(L, "");
-}
-
-/* Keeps the text at `text` for the error at `err`. */
-static void keep(lua_State *L, bide_host *h, int err, int text, int whole) {
+/* Pops {record, frames}: they belong to the error at err. */
+static void keep(lua_State *L, bide_host *h, int err) {
   err = lua_absindex(L, err);
-  text = lua_absindex(L, text);
-  luaL_checkstack(L, 4, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->kept_ref);
   lua_pushvalue(L, err);
-  lua_rawseti(L, -2, KEPT_VALUE);
-  lua_pushvalue(L, text);
-  lua_rawseti(L, -2, KEPT_TEXT);
-  lua_pushboolean(L, whole);
-  lua_rawseti(L, -2, KEPT_WHOLE);
+  lua_rawseti(L, -2, 1);
   lua_pop(L, 1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, h->kept_origin_ref);
   h->kept_task = h->current;
 }
 
-static void init(trace *t, lua_State *L, bide_host *h) {
-  luaL_checkstack(L, 16, NULL);
-  t->L = L;
-  t->host = h;
-  t->nseen = 0;
-  find_own(L, t->own, sizeof t->own);
+/* Pushes the pair of a record (at `record`, or 0) and the frames on top of the stack (popped). */
+static void push_pair(lua_State *L, int record) {
+  lua_createtable(L, 2, 0);
+  if (record) lua_pushvalue(L, record);
+  else lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, K_RECORD);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, K_FRAMES);
 }
 
-/* (error, thread) → text */
-static int dead_frames(lua_State *L) {
-  trace t;
-  int kept;
-  init(&t, L, bide__host_of(L));
-  push_kept(L, t.host, 1);
-  kept = lua_gettop(L);
+static int is_plain(lua_State *L, int idx) {
+  return !lua_istable(L, idx) && !lua_isuserdata(L, idx);
+}
+
+/* Pushes what origins_ref has for the value at idx. */
+static void push_origin(lua_State *L, bide_host *h, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->origins_ref);
+  lua_pushvalue(L, idx);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+static int is_kept(lua_State *L, bide_host *h, int err) {
+  int same;
+  if (h->kept_task != h->current) return 0;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->kept_ref);
+  lua_rawgeti(L, -1, 1);
+  same = lua_rawequal(L, -1, err);
+  lua_pop(L, 2);
+  return same;
+}
+
+/* Pushes the record (or nil) and the frames that are kept for the error at err; only if it came up
+ * in the task that runs: equal values may be raised elsewhere by chance. */
+static void push_kept(lua_State *L, bide_host *h, int err) {
+  int pair;
+  err = lua_absindex(L, err);
+  pair = lua_gettop(L) + 1;
+  if (is_kept(L, h, err) && lua_rawgeti(L, LUA_REGISTRYINDEX, h->kept_origin_ref) == LUA_TTABLE) {
+    if (lua_rawgeti(L, pair, K_RECORD) != LUA_TTABLE) {
+      lua_pop(L, 1);
+      lua_pushnil(L);
+    }
+    lua_rawgeti(L, pair, K_FRAMES);
+    lua_remove(L, pair);
+    return;
+  }
+  lua_settop(L, pair - 1);
+  if (!is_plain(L, err)) push_origin(L, h, err);
+  if (lua_gettop(L) < pair || !lua_istable(L, pair) || !names(L, pair, R_TAKER, h->current)) {
+    lua_settop(L, pair - 1);
+    lua_pushnil(L);
+  }
+  lua_pushliteral(L, "");
+}
+
+void bide__keep_record(lua_State *L, bide_host *h, int err, int record) {
+  if (!lua_istable(L, record)) return;
+  err = lua_absindex(L, err);
+  record = lua_absindex(L, record);
+  luaL_checkstack(L, 8, NULL);
+  set_name(L, record, R_TAKER, h->current);
+  lua_pushliteral(L, "");
+  push_pair(L, record);
+  keep(L, h, err);
+  if (!is_plain(L, err)) bide__note_record(L, h, err, record);
+}
+
+int bide__push_kept_record(lua_State *L, bide_host *h, int err) {
+  push_kept(L, h, err);
+  lua_pop(L, 1);
+  return lua_istable(L, -1);
+}
+
+void bide__note_record(lua_State *L, bide_host *h, int at, int record) {
+  at = lua_absindex(L, at);
+  record = lua_absindex(L, record);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->origins_ref);
+  lua_pushvalue(L, at);
+  lua_pushvalue(L, record);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+int bide__push_noted(lua_State *L, bide_host *h, int at) {
+  push_origin(L, h, at);
+  return lua_istable(L, -1);
+}
+
+/* ---- frames that are about to be lost ---- */
+
+/* The frames of `co` from `level` down to the first function of bide's, in which the body runs. */
+static void add_body(bide_trace *t, lua_State *co, int level) {
+  lua_Debug ar;
+  int n;
+  for (n = 0; n < BIDE_FRAMES_TOP + BIDE_FRAMES_END && lua_getstack(co, level, &ar); level++, n++) {
+    lua_getinfo(co, "Slnt", &ar);
+    if (*ar.what == 'C' && bide__is_own_function(co, &ar, t->host)) return;
+    bide__trace_frame(t, co, &ar);
+  }
+}
+
+/* Pushes the pair for the error at err with more frames: all of `co`, or those of the body that L
+ * runs. */
+static void push_more(lua_State *L, bide_host *h, int err, lua_State *co) {
+  bide_trace t;
+  int record;
+  bide__trace_init(&t, L, h);
+  push_kept(L, h, err);
+  record = lua_gettop(L) - 1;
   luaL_buffinit(L, &t.b);
-  lua_pushvalue(L, kept);
-  add(&t);
-  add_stack(&t, lua_touserdata(L, 2), 0);
+  lua_pushvalue(L, record + 1);
+  bide__trace_add(&t);
+  if (co) bide__trace_stack(&t, co, 0);
+  else add_body(&t, L, 1);
   luaL_pushresult(&t.b);
+  push_pair(L, record);
+  lua_replace(L, record);
+  lua_settop(L, record);
+}
+
+/* (error, thread) → pair */
+static int dead_frames(lua_State *L) {
+  push_more(L, bide__host_of(L), 1, lua_touserdata(L, 2));
   return 1;
 }
 
@@ -286,133 +215,205 @@ void bide__push_dead_frames(lua_State *L, bide_host *h, lua_State *co) {
 }
 
 void bide__keep_dead_frames(lua_State *L, bide_host *h) {
-  if (lua_isstring(L, -2)) keep(L, h, -1, -2, 0);
-  lua_remove(L, -2);
-}
-
-/* The text begins so if it is the traceback of a task. */
-static const char head[] = "stack traceback:";
-
-void bide__keep_traceback(lua_State *L, bide_host *h, int err, int traceback, int awaited) {
-  if (lua_isstring(L, traceback)) keep(L, h, err, traceback, awaited);
-}
-
-/* The kept text on top of the stack is the traceback of a task that was awaited when it failed: it
- * has shown all that follows. */
-static int is_whole(lua_State *L, bide_host *h) {
-  int awaited;
-  if (strncmp(lua_tostring(L, -1), head, sizeof head - 1) != 0) return 0;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->kept_ref);
-  lua_rawgeti(L, -1, KEPT_WHOLE);
-  awaited = lua_toboolean(L, -1);
-  lua_pop(L, 2);
-  return awaited;
-}
-
-/* ---- bodies ---- */
-
-/* The frames of `co` from `level` down to the first function of bide's, in which the body runs. */
-static void add_body(trace *t, lua_State *co, int level) {
-  lua_Debug ar;
-  int n;
-  for (n = 0; n < FRAMES_TOP + FRAMES_END && lua_getstack(co, level, &ar); level++, n++) {
-    lua_getinfo(co, "Slnt", &ar);
-    if (*ar.what == 'C' && is_own_function(co, &ar, t->host)) return;
-    if (!is_hidden(t, co, &ar)) add_frame(t, co, &ar);
+  if (lua_istable(L, -2)) {
+    lua_pushvalue(L, -2);
+    keep(L, h, -2);
   }
+  lua_remove(L, -2);
 }
 
 int bide__body_handler(lua_State *L) {
   bide_host *h = bide__host_of(L);
-  trace t;
-  int kept;
   if (!h->current || bide__error_is_own_cancel(L, h, 1)) return 1;
-  init(&t, L, h);
-  push_kept(L, h, 1);
-  kept = lua_gettop(L);
-  luaL_buffinit(L, &t.b);
-  lua_pushvalue(L, kept);
-  add(&t);
-  add_body(&t, L, 1);
-  luaL_pushresult(&t.b);
-  lua_pushvalue(L, 1);
-  bide__keep_dead_frames(L, h);
+  push_more(L, h, 1, NULL);
+  keep(L, h, 1);
+  lua_settop(L, 1);
   return 1;
 }
 
 /* ---- the whole ---- */
 
-static void add_name(trace *t, const bide_task *task) {
+static void add_text(bide_trace *t, const char *text) {
+  luaL_addstring(&t->b, text);
+}
+
+static void add_name(bide_trace *t, const bide_task *task) {
   char name[100];
   lua_State *L = t->L;
   bide__push_task(L, t->host, task);
   bide__task_name(L, t->host, -1, name, sizeof name);
   lua_pop(L, 1);
-  luaL_addstring(&t->b, name);
+  add_text(t, name);
 }
 
 /* Who waits for `task`, or else owns it (group, bide.run in a task); *how: in which words. */
 static const bide_task *next_out(const bide_task *task, const char **how) {
   const bide_task *by = bide__awaiter(task);
   const bide_scope *s;
-  *how = "awaited by task ";
+  *how = "\nawaited by task ";
   if (by) return by;
   for (s = task->scope; s; s = s->parent) {
     if (!s->owner || s->owner == task) continue;
-    *how = s->kind == BIDE_SCOPE_RUN ? "run by task " : "in a group of task ";
+    *how = s->kind == BIDE_SCOPE_RUN ? "\nrun by task " : "\nin a group of task ";
     return s->owner;
   }
   return NULL;
 }
 
-static void add_spawn(trace *t, const bide_task *task, int named) {
-  char text[100];
-  if (!task->site_spawn || was_seen(t, task->site_spawn)) return;
-  see(t, task->site_spawn);
-  luaL_addstring(&t->b, "\n");
+static void add_spawn(bide_trace *t, const bide_task *task, int named) {
+  char site[100];
+  if (!task->site_spawn) return;
+  bide__site_text(t->host, task->site_spawn, site, sizeof site);
+  if (bide__trace_shows(t, site)) return;
+  add_text(t, "\n");
   if (named) {
-    luaL_addstring(&t->b, "task ");
+    add_text(t, "task ");
     add_name(t, task);
-    luaL_addstring(&t->b, " was ");
+    add_text(t, " was ");
   }
-  luaL_addstring(&t->b, "spawned at ");
-  luaL_addstring(&t->b, bide__site_text(t->host, task->site_spawn, text, sizeof text));
+  add_text(t, "spawned at ");
+  add_text(t, site);
 }
 
-static void add_tasks(trace *t, const bide_task *task) {
+/* Adds those lines of the record's text on where its tasks were spawned that tell something new. */
+static void add_spawns(bide_trace *t, int record) {
+  size_t size;
+  const char *text, *end, *next, *site;
+  lua_rawgeti(t->L, record, R_TEXT);
+  text = lua_tolstring(t->L, -1, &size);
+  lua_pop(t->L, 1); /* the record holds it */
+  end = text + size;
+  text += field(t->L, record, R_SPAWNS);
+  for (; text < end; text = next) {
+    char line[300];
+    next = memchr(text + 1, '\n', (size_t)(end - text - 1));
+    if (!next) next = end;
+    size = (size_t)(next - text) < sizeof line ? (size_t)(next - text) : sizeof line - 1;
+    memcpy(line, text, size);
+    line[size] = '\0';
+    site = strstr(line, "spawned at ");
+    if (!site || bide__trace_shows(t, site + strlen("spawned at "))) continue;
+    luaL_addlstring(&t->b, line, size);
+  }
+}
+
+/* What is to be made: the traceback of `task` (NULL: of `co` alone). `co`: the innermost thread, if
+ * it runs. */
+typedef struct subject {
+  const bide_task *task;
+  lua_State *co;
+  int level;
+} subject;
+
+/* Where the parts of the text end; see the record. */
+typedef struct parts {
+  size_t own, next, spawns;
+  const bide_task *by;
+} parts;
+
+static void add_own(bide_trace *t, const subject *s, int frames) {
+  lua_pushvalue(t->L, frames);
+  bide__trace_add(t);
+  bide__trace_stacks(t, s->task ? s->task->L : s->co, s->co, s->level);
+}
+
+/* Begins with what the record at `record` tells; returns in how many tasks the error was by now. */
+static lua_Integer add_from(bide_trace *t, const subject *s, int record, int frames) {
+  lua_State *L = t->L;
+  lua_Integer hops = field(L, record, R_HOPS), own = field(L, record, R_OWN);
+  int known = names(L, record, R_BY, s->task);
+  const char *text;
+  if (hops < HOPS_MAX && known) own = field(L, record, R_NEXT);
+  lua_rawgeti(L, record, R_TEXT);
+  text = lua_tostring(L, -1);
+  lua_pop(L, 1);
+  luaL_addlstring(&t->b, text, (size_t)own);
+  if (hops > HOPS_MAX) return hops;
+  if (hops == HOPS_MAX) {
+    add_text(t, "\n\t...\t(and by further tasks)");
+  } else if (!known) {
+    add_text(t, s->task ? "\nawaited by task " : "\nhanded on");
+    if (s->task) add_name(t, s->task);
+    add_own(t, s, frames);
+  }
+  return hops + 1;
+}
+
+/* Adds who awaits the task, who awaits that one, and where all were spawned. */
+static void add_outer(bide_trace *t, const bide_task *task, int record, parts *p) {
   const bide_task *list[TASKS_MAX];
   const char *how;
   int n = 1, i;
   list[0] = task;
   while (n < TASKS_MAX && (list[n] = next_out(list[n - 1], &how)) != NULL) {
-    luaL_addstring(&t->b, "\n");
-    luaL_addstring(&t->b, how);
+    add_text(t, how);
     add_name(t, list[n]);
-    if (list[n]->L) add_stacks(t, list[n]->L, NULL, 0);
+    if (list[n]->L) bide__trace_stacks(t, list[n]->L, NULL, 0);
+    if (n == 1) p->by = list[n];
+    if (n == 1) p->next = luaL_bufflen(&t->b);
     n++;
   }
-  for (i = 0; i < n; i++) add_spawn(t, list[i], i > 0);
+  p->spawns = luaL_bufflen(&t->b);
+  if (record) add_spawns(t, record);
+  for (i = 0; i < n; i++) add_spawn(t, list[i], i > 0 || record);
 }
 
-void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task *task, int level,
-                     int err) {
-  trace t;
-  int kept;
-  init(&t, L, h);
-  if (err) push_kept(L, h, err);
-  else lua_pushliteral(L, "");
-  if (err && is_whole(L, h)) return;
-  kept = lua_gettop(L);
+/* Pushes the text. The record (or nil) and the frames are the two values on top of the stack. */
+static lua_Integer push_text(lua_State *L, bide_host *h, const subject *s, parts *p) {
+  int frames = lua_gettop(L), record = lua_istable(L, frames - 1) ? frames - 1 : 0;
+  lua_Integer hops = 1;
+  bide_trace t;
+  bide__trace_init(&t, L, h);
   luaL_buffinit(L, &t.b);
-  if (strncmp(lua_tostring(L, kept), head, sizeof head - 1) != 0) luaL_addstring(&t.b, head);
-  lua_pushvalue(L, kept);
-  add(&t);
-  if (task && strncmp(lua_tostring(L, kept), head, sizeof head - 1) == 0) {
-    luaL_addstring(&t.b, "\nawaited by task ");
-    add_name(&t, task);
+  if (record) {
+    hops = add_from(&t, s, record, frames);
+  } else {
+    add_text(&t, "stack traceback:");
+    add_own(&t, s, frames);
   }
-  add_stacks(&t, task ? task->L : co, co, level);
-  if (task) add_tasks(&t, task);
+  p->own = p->next = p->spawns = luaL_bufflen(&t.b);
+  p->by = NULL;
+  if (s->task) add_outer(&t, s->task, record, p);
   luaL_pushresult(&t.b);
-  lua_remove(L, -2);
+  return hops;
+}
+
+void bide__traceback(lua_State *L, bide_host *h, lua_State *co, const bide_task *task, int level) {
+  subject s = {task, co, level};
+  parts p;
+  luaL_checkstack(L, 8, NULL);
+  lua_pushnil(L);
+  lua_pushliteral(L, "");
+  push_text(L, h, &s, &p);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+void bide__push_record(lua_State *L, bide_host *h, lua_State *co, const bide_task *task, int level,
+                       int err) {
+  subject s = {task, co, level};
+  parts p;
+  lua_Integer hops;
+  int base = lua_gettop(L);
+  luaL_checkstack(L, 12, NULL);
+  push_kept(L, h, err);
+  hops = push_text(L, h, &s, &p);
+  lua_createtable(L, R_TAKER_BORN, 0);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, R_TEXT);
+  set_field(L, -1, R_OWN, p.own);
+  set_field(L, -1, R_NEXT, p.next);
+  set_field(L, -1, R_SPAWNS, p.spawns);
+  set_field(L, -1, R_HOPS, (size_t)hops);
+  set_name(L, -1, R_BY, p.by);
+  set_name(L, -1, R_TAKER, NULL);
+  lua_replace(L, base + 1);
+  lua_settop(L, base + 1);
+}
+
+int bide__push_record_text(lua_State *L, int record) {
+  record = lua_absindex(L, record);
+  if (!lua_istable(L, record)) lua_pushnil(L);
+  else lua_rawgeti(L, record, R_TEXT);
+  return lua_isstring(L, -1);
 }
