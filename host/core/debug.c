@@ -3,6 +3,7 @@
  * cancellation was raised is kept in a table, task → text, until the task ends. */
 #include "debug.h"
 #include "error.h"
+#include "run.h"
 #include "trace.h"
 
 #include <stdio.h>
@@ -131,16 +132,30 @@ void bide__debug_lost(bide_host *h) {
 
 /* ---- on and off ---- */
 
+static void switch_hook(lua_State *co, int on) {
+  if (on && !lua_gethook(co)) lua_sethook(co, hook_long, LUA_MASKCOUNT, HOOK_COUNT);
+  else if (!on && lua_gethook(co) == hook_long) lua_sethook(co, NULL, 0, 0);
+}
+
+static void switch_hooks(lua_State *L, bide_host *h, int on) {
+  bide_scope *s, *root = bide__run_outermost(h);
+  const bide_task *t;
+  uint32_t i;
+  switch_hook(h->main, on);
+  switch_hook(L, on);
+  for (i = 0; i < h->pool_n; i++) switch_hook(h->pool[i].L, on);
+  for (s = root; s; s = bide__scope_walk(s, root, 1))
+    for (t = s->tasks; t; t = t->snext)
+      if (t->L) switch_hook(t->L, on);
+}
+
 void bide__debug_switch(lua_State *L, bide_host *h, int on) {
   if (on == h->debug) return;
   if (on) {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
-    if (!lua_gethook(h->main)) lua_sethook(h->main, hook_long, LUA_MASKCOUNT, HOOK_COUNT);
-    if (!lua_gethook(L)) lua_sethook(L, hook_long, LUA_MASKCOUNT, HOOK_COUNT);
-  } else if (lua_gethook(h->main) == hook_long) {
-    lua_sethook(h->main, NULL, 0, 0);
   }
+  switch_hooks(L, h, on);
   h->step_began = uv_hrtime(); /* of the step that runs, if one does */
   h->step_warned = 0;
   h->debug = (unsigned char)on;

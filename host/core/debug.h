@@ -13,7 +13,7 @@
 #include "host.h"
 
 /* Switches it. The hook that notices long steps goes to the main thread, from which all threads
- * made later take it over; one that is there already stays. May raise. */
+ * made later take it over, and to those of tasks; one that is there already stays. May raise. */
 void bide__debug_switch(lua_State *L, bide_host *h, int on);
 /* Around each step: `enter` returns what `leave` needs. */
 uint64_t bide__debug_enter(bide_host *h);

@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 
 int reports;
+char last_report[4096];
 static int failures;
 
 void check_at(const char *file, int line, int holds, const char *what) {
@@ -66,6 +67,7 @@ void *held_alloc(void *ud, void *p, size_t osize, size_t nsize) {
 static void on_report(void *ud, const char *message) {
   (void)ud;
   reports++;
+  snprintf(last_report, sizeof last_report, "%s", message);
   if (getenv("SHOW_REPORTS")) printf("report: %s\n", message);
 }
 
@@ -75,6 +77,7 @@ bide_host *begin_host(const bide_options *options, held *h) {
   if (options) o = *options;
   h->blocks = 0;
   reports = 0;
+  last_report[0] = '\0';
   o.alloc = held_alloc;
   o.alloc_ud = h;
   o.report = on_report;

@@ -35,6 +35,7 @@ void *held_alloc(void *ud, void *p, size_t osize, size_t nsize);
 bide_host *begin_host(const bide_options *options, held *h);
 void end_host(bide_host *host, held *h);
 extern int reports; /* how many there were since begin_host */
+extern char last_report[4096];
 
 /* Compiles `script` and runs it by bide_call; returns the status. The results or the error are left
  * on the stack of the host's state, which is emptied first. */
