@@ -31,13 +31,14 @@ void bide__open_udp(lua_State *L, int host);
 void bide__open_tls(lua_State *L, int host);
 
 /* These add to the table of the module on top of the stack; `host` is the index of the host. */
-void bide__open_tasks(lua_State *L, int host);     /* spawn, await, sleep, …; tasks, futures */
-void bide__open_combine(lua_State *L, int host);   /* gather, race, timeout, group, … */
-void bide__open_channel(lua_State *L, int host);   /* channel, select */
-void bide__open_sync(lua_State *L, int host);      /* lock, semaphore, event, condition */
-void bide__open_var(lua_State *L, int host);       /* var */
-void bide__open_iterate(lua_State *L, int host);   /* interval, as_completed, map, wait */
-void bide__open_errors(lua_State *L, int host);    /* Error, try, details, … */
+void bide__open_tasks(lua_State *L, int host);       /* spawn, await, sleep, …; tasks, futures */
+void bide__open_combine(lua_State *L, int host);     /* gather, race, timeout, group, … */
+void bide__open_channel(lua_State *L, int host);     /* channel, select */
+void bide__open_sync(lua_State *L, int host);        /* lock, semaphore, event, condition */
+void bide__open_var(lua_State *L, int host);         /* var */
+void bide__open_iterate(lua_State *L, int host);     /* interval, as_completed, map, wait */
+void bide__open_errors(lua_State *L, int host);      /* Error, try, details, … */
+void bide__open_core_errors(lua_State *L, int host); /* bide.core only: raise */
 void bide__open_coroutine(lua_State *L, int host); /* replaces functions of the coroutine library */
 void bide__open_inspect(lua_State *L, int host);   /* tasks, dump */
 void bide__open_testing(lua_State *L, int host);   /* the field `testing` */

@@ -11,6 +11,8 @@
 
 #include <math.h>
 
+enum { REASONS_MAX = 3 };
+
 /* ---- results ---- */
 
 /* Protected: (items, join) → the error that decided; those of other owned items become its details.
@@ -222,6 +224,28 @@ static int k_race(lua_State *L, bide_host *h, bide_wait *w) {
   return bide__push_results(L, h, lua_gettop(L));
 }
 
+/* Pushes "all 5 failed: " and what the first few of the errors in the table on top say. A
+ * __tostring that is not bide's own is not called. */
+static void push_reasons(lua_State *L, uint32_t n) {
+  int errors = lua_gettop(L);
+  uint32_t i;
+  luaL_checkstack(L, 8, NULL);
+  lua_pushfstring(L, "all %d failed", (int)n);
+  for (i = 1; i <= n && i <= REASONS_MAX; i++) {
+    lua_rawgeti(L, errors, (lua_Integer)i);
+    if (lua_isstring(L, -1) || bide__is_error(L, bide__host(L), -1)) luaL_tolstring(L, -1, NULL);
+    else lua_pushfstring(L, "a %s", luaL_typename(L, -1));
+    lua_remove(L, -2);
+    lua_pushfstring(L, "%s%s%s", lua_tostring(L, -2), i == 1 ? ": " : "; ", lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+  }
+  if (n > REASONS_MAX) {
+    lua_pushliteral(L, "; …");
+    lua_concat(L, 2);
+  }
+}
+
 static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
   bide_join *j = bide__join_of(w);
   uint32_t i, first = j->decided ? j->first : 0, n = j->n;
@@ -237,7 +261,7 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)first);
     return bide__push_results(L, h, lua_gettop(L));
   }
-  bide__error_push(L, h, "EALLFAILED", "any", "all %d failed", (int)n);
+  bide__error_push(L, h, "EALLFAILED", "any", "all failed");
   lua_createtable(L, (int)n, 0);
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
@@ -245,6 +269,8 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
     lua_remove(L, -2);
     lua_rawseti(L, -2, (lua_Integer)i);
   }
+  push_reasons(L, n);
+  lua_setfield(L, -3, "message");
   lua_setfield(L, -2, "errors");
   return lua_error(L);
 }
@@ -327,7 +353,9 @@ static int l_extend(lua_State *L) {
   double by = bide__check_seconds(L, 1);
   bide_scope *s = deadline_scope(h);
   uint64_t when;
-  if (!s) return bide__error(L, h, "EINVAL", "extend", "no deadline holds here");
+  if (!s)
+    return bide__error(L, h, "EINVAL", "extend",
+                       "no deadline holds here (call it inside bide.timeout)");
   when = bide__heap_when(&h->deadlines, &s->deadline);
   if (when != BIDE_NEVER)
     bide__heap_move(h, &h->deadlines, &s->deadline, bide__deadline_ns(when, by));

@@ -154,7 +154,7 @@ static void push_rejected(lua_State *L, bide_host *h, const bide_future *f) {
   } else {
     op = code + strlen(code) + 1;
     message = op + strlen(op) + 1;
-    bide__error_push(L, h, code, *op ? op : NULL, "%s", *message ? message : code);
+    bide__error_push(L, h, code, *op ? op : "await", "%s", *message ? message : code);
   }
 }
 

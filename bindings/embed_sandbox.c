@@ -28,15 +28,13 @@ static const char *const string_names[] = {
     "byte", "char", "find",    "format",   "gmatch", "gsub",   "len",   "lower", "match",
     "pack", "rep",  "reverse", "packsize", "sub",    "unpack", "upper", NULL};
 static const char *const bide_names[] = {
-    "Error",    "any",          "as_completed", "async",        "await",
-    "channel",  "compute",      "condition",    "coroutine",    "current",
-    "daemon",   "deadline",     "details",      "event",        "extend",
-    "future",   "gather",       "group",        "http",         "http_get",
-    "interval", "is_cancelled", "is_timeout",   "lock",         "map",
-    "module",   "now",          "on_unhandled", "pipe_streams", "race",
-    "run",      "select",       "semaphore",    "settle",       "shield",
-    "sleep",    "spawn",        "tcp",          "timeout",      "tls",
-    "try",      "unwrap",       "var",          "wait",         NULL};
+    "Error",        "any",        "as_completed", "async",  "await",    "channel",   "compute",
+    "condition",    "coroutine",  "current",      "daemon", "deadline", "details",   "event",
+    "extend",       "future",     "gather",       "group",  "http",     "http_get",  "interval",
+    "is_cancelled", "is_timeout", "lock",         "map",    "module",   "now",       "on_unhandled",
+    "pipe_streams", "race",       "raise",        "run",    "select",   "semaphore", "settle",
+    "shield",       "sleep",      "spawn",        "tcp",    "timeout",  "tls",       "try",
+    "unwrap",       "var",        "wait",         NULL};
 static const char *const loaded_names[] = {"_G",       "coroutine", "math", "os",        "package",
                                            "string",   "table",     "utf8", "bide.core", "bide.tcp",
                                            "bide.tls", "bide.http", NULL};

@@ -53,6 +53,27 @@ static int l_on_unhandled(lua_State *L) {
   return 1;
 }
 
+/* raise(code, op, target or nil, message, fields?): for bide's own Lua files. */
+static int l_raise(lua_State *L) {
+  bide_host *h = bide__host(L);
+  const char *code = luaL_checkstring(L, 1), *op = luaL_checkstring(L, 2);
+  const char *target = luaL_optstring(L, 3, NULL), *message = luaL_checkstring(L, 4);
+  lua_settop(L, 5);
+  if (target) bide__error_push(L, h, code, op, "%s: %s", target, message);
+  else bide__error_push(L, h, code, op, "%s", message);
+  if (lua_istable(L, 5)) {
+    lua_pushnil(L);
+    while (lua_next(L, 5)) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, -2);
+      lua_rawset(L, 6);
+    }
+  }
+  return lua_error(L);
+}
+
+static const luaL_Reg core_functions[] = {{"raise", l_raise}, {NULL, NULL}};
+
 static const luaL_Reg functions[] = {
     {"try", l_try},
     {"details", l_details},
@@ -67,4 +88,8 @@ void bide__open_errors(lua_State *L, int host) {
   bide__add_lib(L, host, functions);
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->error_ref);
   lua_setfield(L, -2, "Error");
+}
+
+void bide__open_core_errors(lua_State *L, int host) {
+  bide__add_lib(L, host, core_functions);
 }

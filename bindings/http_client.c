@@ -42,6 +42,15 @@ static bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+/* Does not return. */
+static void raise_with_url(lua_State *L, const char *code, const char *message) {
+  bide__error_push(L, bide__host(L), code, lua_tostring(L, METHOD), "%s: %s", lua_tostring(L, URL),
+                   message);
+  lua_pushvalue(L, URL);
+  lua_setfield(L, -2, "url");
+  lua_error(L);
+}
+
 /* The session's configuration, or nil, on top. */
 static void push_config(lua_State *L) {
   if (lua_isnil(L, SESSION)) lua_pushnil(L);
@@ -72,13 +81,8 @@ static int follow(lua_State *L, bide_httplib *lib, int limit) {
     lua_settop(L, res);
     return 0;
   }
-  if (lua_isboolean(L, res + 1)) {
-    bide__error_push(L, bide__host(L), lua_tostring(L, res + 2), lua_tostring(L, METHOD), "%s: %s",
-                     lua_tostring(L, URL), lua_tostring(L, res + 3));
-    lua_pushvalue(L, URL);
-    lua_setfield(L, -2, "url");
-    return lua_error(L);
-  }
+  if (lua_isboolean(L, res + 1))
+    raise_with_url(L, lua_tostring(L, res + 2), lua_tostring(L, res + 3));
   lua_replace(L, OPTS);
   lua_replace(L, URL);
   lua_replace(L, METHOD);
@@ -187,8 +191,7 @@ static bide_hpool *find_pool(lua_State *L, bide_httplib *lib) {
   static const bide_hpool_limits limits = {1000, 100, 15};
   bide_session *s = lua_touserdata(L, SESSION);
   if (s) {
-    if (!s->pool)
-      bide__error(L, bide__host(L), "EBADF", lua_tostring(L, METHOD), "the session is closed");
+    if (!s->pool) raise_with_url(L, "EBADF", "the session is closed");
     return s->pool;
   }
   if (!lib->http.pool) lib->http.pool = bide__hpool_new(&lib->http, &limits);

@@ -124,7 +124,8 @@ static int over(lua_State *L, bide_host *h) {
 }
 
 static int busy(lua_State *L, bide_host *h) {
-  return bide__error(L, h, "EBUSY", "read request body", "another task is reading the body");
+  return bide__error(L, h, "EBUSY", "read request body",
+                     "another task is reading the body (let one read, and hand on by a channel)");
 }
 
 /* req at 1. Pushes what there is of the body, or waits. */

@@ -97,7 +97,8 @@ static void push_code(lua_State *L, bide_host *h, const bide_hx *hx, const char 
                       const char *url) {
   int e = hx->error;
   if (e == BIDE_BODY_ETOOBIG) {
-    bide__error_push(L, h, "ETOOBIG", method, "%s: response body larger than %I bytes", url,
+    bide__error_push(L, h, "ETOOBIG", method,
+                     "%s: response body larger than %I bytes (option max_body)", url,
                      (LUAI_UACINT)hx->max_body);
   } else if (e == BIDE_BODY_ENOMEM || e == UV_ENOMEM) {
     bide__error_push(L, h, "ENOMEM", method, "%s: not enough memory", url);

@@ -443,10 +443,12 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
-static int make_ref(lua_State *L, bide_httplib *lib, lua_CFunction f) {
+/* `name`: of tasks that run it, or NULL. */
+static int make_ref(lua_State *L, bide_httplib *lib, lua_CFunction f, const char *name) {
   lua_pushvalue(L, 1);
   lua_pushlightuserdata(L, lib);
   lua_pushcclosure(L, f, 2);
+  if (name) bide__name_value(L, lib->http.host, -1, name);
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
@@ -456,10 +458,10 @@ void bide__http_open_server(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg methods[] = {
       {"address", l_address}, {"close", l_close}, {"wait", l_wait}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_SERVER, "bide.http.server", meta, methods, NULL, NULL);
-  lib->handle_ref = make_ref(L, lib, bide__http_handle);
-  lib->spawn_ref = make_ref(L, lib, spawn_ready);
-  lib->dispatch_ref = make_ref(L, lib, l_dispatch);
-  lib->log_ref = make_ref(L, lib, bide__http_spawn_log);
+  lib->handle_ref = make_ref(L, lib, bide__http_handle, "http request");
+  lib->spawn_ref = make_ref(L, lib, spawn_ready, NULL);
+  lib->dispatch_ref = make_ref(L, lib, l_dispatch, "http server");
+  lib->log_ref = make_ref(L, lib, bide__http_spawn_log, NULL);
 }
 
 void bide__http_add_server(lua_State *L) {

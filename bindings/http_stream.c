@@ -74,6 +74,17 @@ static int raise_failure(lua_State *L, bide_hstream *st) {
   return lua_error(L);
 }
 
+/* Raises what has nothing to do with the connection. */
+static int raise_at_url(lua_State *L, bide_hstream *st, const char *code, const char *op,
+                        const char *message, lua_Integer limit) {
+  lua_getiuservalue(L, 1, BIDE_STREAM_UV_URL);
+  lua_pushfstring(L, message, (LUAI_UACINT)limit);
+  bide__error_push(L, st->host, code, op, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+  lua_pushvalue(L, -3);
+  lua_setfield(L, -2, "url");
+  return lua_error(L);
+}
+
 static int pump(lua_State *L, bide_hstream *st, take_fn *take, bide_kwait k) {
   bide_hx *hx = st->hx;
   for (;;) {
@@ -106,7 +117,9 @@ static bide_hstream *begin(lua_State *L) {
   bide_hstream *st = check(L);
   lua_settop(L, 1);
   if (!st->hx || st->closed) bide__error(L, st->host, "EBADF", "read", "the response was closed");
-  if (st->hx->waiting) bide__error(L, st->host, "EBUSY", "read", "another task is reading");
+  if (st->hx->waiting)
+    bide__error(L, st->host, "EBUSY", "read",
+                "another task is reading (let one read, and hand on by a channel)");
   return st;
 }
 
@@ -154,8 +167,8 @@ static int take_all(lua_State *L, bide_hstream *st, const bide_slice *piece) {
     keep(L, st, piece->p, piece->n);
     if (st->rest.n <= limit) return 0;
     (void)l_close(L);
-    return bide__error(L, st->host, "ETOOBIG", "read", "response body larger than %I bytes",
-                       (LUAI_UACINT)limit);
+    return raise_at_url(L, st, "ETOOBIG", "read",
+                        "response body larger than %I bytes (option max_body)", (lua_Integer)limit);
   }
   lua_pushlstring(L, st->rest.n ? bide__hbuf_at(&st->rest) : "", st->rest.n);
   bide__hbuf_take(&st->rest, st->rest.n);
@@ -182,7 +195,7 @@ static int push_line(lua_State *L, bide_hstream *st, size_t from) {
   size_t n;
   if (!lf) {
     if (st->rest.n > MAX_LINE)
-      return bide__error(L, st->host, "ETOOBIG", "lines", "line longer than %d bytes", MAX_LINE);
+      return raise_at_url(L, st, "ETOOBIG", "lines", "line longer than %I bytes", MAX_LINE);
     return 0;
   }
   n = (size_t)(lf - p);
@@ -260,7 +273,7 @@ static int next_event(lua_State *L, bide_hstream *st) {
   if (r == BIDE_SSE_ENOMEM) return luaL_error(L, "not enough memory");
   if (r == BIDE_SSE_ETOOBIG) {
     (void)l_close(L);
-    return bide__error(L, st->host, "ETOOBIG", "events", "event larger than %d bytes", MAX_EVENT);
+    return raise_at_url(L, st, "ETOOBIG", "events", "event larger than %I bytes", MAX_EVENT);
   }
   return r == BIDE_SSE_EVENT ? push_event(L, st) : 0;
 }

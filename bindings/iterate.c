@@ -111,7 +111,9 @@ static int l_next(lua_State *L) {
   if (bide__checkpoint(L, h, "as_completed")) return bide__refuse(L, h);
   if (!x->v) return 0;
   if (x->v->reader)
-    return bide__error(L, h, "EBUSY", "as_completed", "another task waits for the next one");
+    return bide__error(
+        L, h, "EBUSY", "as_completed",
+        "another task waits for the next one (let one take them, and hand on by a channel)");
   return bide__harvest_wait(L, h, x->v, k_next);
 }
 

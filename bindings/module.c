@@ -53,8 +53,9 @@ void bide__check_callable(lua_State *L, int arg) {
 
 /* bide.core is a table of its own before the module on top of the stack (its field `module`), so
  * that each function has one name only, that of the module "bide". */
-static int push_core(lua_State *L) {
+static int push_core(lua_State *L, int host) {
   lua_newtable(L);
+  bide__open_core_errors(L, host);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "module");
   lua_newtable(L);
@@ -82,5 +83,5 @@ int luaopen_bide_core(lua_State *L) {
   bide__open_testing(L, host);
   bide__open_socket(L, host);
   bide__open_libs(L, host);
-  return push_core(L);
+  return push_core(L, host);
 }

@@ -137,7 +137,8 @@ static void check_state(lua_State *L, bide_host *h, const bide_stream *s) {
   char text[BIDE_ADDR_TEXT + 16];
   bide__stream_text(s, text, sizeof text);
   if (s->reader)
-    bide__error(L, h, "EBUSY", "starttls", "%s: another task is reading from this stream", text);
+    bide__error(L, h, "EBUSY", "starttls",
+                "%s: another task is reading from this stream (begin TLS between two reads)", text);
   if (s->in)
     bide__error(L, h, "EPROTO", "starttls", "%s: the peer sent bytes before the handshake", text);
   int refusal = bide__conn_refusal(s->conn);

@@ -283,6 +283,7 @@ int bide__server_start(lua_State *L, bide_host *h, const bide_server_kind *kind,
   bide__listener_address(s->listener, &s->address);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushcclosure(L, l_serve, 1);
+  bide__name_value(L, h, -1, "server");
   lua_pushlightuserdata(L, s);
   lua_pushvalue(L, handler);
   bide_task *t =

@@ -125,7 +125,8 @@ static const bide_waitops read_ops = {"read", abort_read, describe_read, let_go,
 
 static int busy(lua_State *L, bide_host *h, const bide_stream *s, const char *op) {
   char text[BIDE_ADDR_TEXT + 16];
-  bide__error_push(L, h, "EBUSY", op, "%s: another task is reading from this stream",
+  bide__error_push(L, h, "EBUSY", op,
+                   "%s: another task is reading from this stream (let one read for all)",
                    bide__stream_text(s, text, sizeof text));
   bide__stream_set_peer(L, s);
   return lua_error(L);
@@ -176,7 +177,7 @@ static int push_front(lua_State *L, bide_host *h, bide_stream *s, size_t n, size
 
 static int too_big(lua_State *L, bide_host *h, const bide_stream *s, size_t limit, const char *op) {
   char text[BIDE_ADDR_TEXT + 16];
-  bide__error_push(L, h, "ETOOBIG", op, "%s: more than the limit of %I bytes",
+  bide__error_push(L, h, "ETOOBIG", op, "%s: more than the limit of %I bytes (option limit)",
                    bide__stream_text(s, text, sizeof text), (LUAI_UACINT)limit);
   lua_pushinteger(L, (lua_Integer)limit);
   lua_setfield(L, -2, "limit");

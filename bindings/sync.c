@@ -230,7 +230,8 @@ static int l_condition(lua_State *L) {
 static bide_cond *check_held(lua_State *L, const char *op) {
   bide_cond *c = check_cond(L);
   if (!bide__cond_held(c))
-    bide__error(L, bide__host(L), "EPERM", op, "the running task does not hold the lock");
+    bide__error(L, bide__host(L), "EPERM", op,
+                "the running task does not hold the lock (acquire it first)");
   return c;
 }
 

@@ -10,6 +10,7 @@
 #include "core/trace.h"
 #include "core/watch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const status_names[] = {"pending", "done", "failed", "cancelled"};
@@ -197,29 +198,52 @@ static int m_name(lua_State *L) {
   char buf[100];
   if (!bide__totask(L, h, 1)) bide__type_error(L, 1, "task");
   if (!lua_isnoneornil(L, 2)) {
-    luaL_checkstring(L, 2);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, h->names_ref);
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, 2);
-    lua_rawset(L, -3);
+    bide__name_value(L, h, 1, luaL_checkstring(L, 2));
   }
   lua_pushstring(L, bide__task_name(L, h, 1, buf, sizeof buf));
   return 1;
 }
 
-const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size) {
+/* Writes the name given to the value at idx (a task, a C function) to buf; 0 if there is none. */
+static int given_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size) {
+  int given;
   idx = lua_absindex(L, idx);
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->names_ref);
   lua_pushvalue(L, idx);
-  if (lua_rawget(L, -2) == LUA_TSTRING) {
-    strncpy(buf, lua_tostring(L, -1), size - 1);
-    buf[size - 1] = '\0';
-  } else {
-    lua_getiuservalue(L, idx, 2);
-    bide__site_text(h, bide__site_function(L, h, -1), buf, size);
-    lua_pop(L, 1);
-  }
+  given = lua_rawget(L, -2) == LUA_TSTRING;
+  if (given) snprintf(buf, size, "%s", lua_tostring(L, -1));
   lua_pop(L, 2);
+  return given;
+}
+
+void bide__name_value(lua_State *L, bide_host *h, int idx, const char *name) {
+  idx = lua_absindex(L, idx);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, h->names_ref);
+  lua_pushvalue(L, idx);
+  lua_pushstring(L, name);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* The name of the C function on top of the stack, by package.loaded; looked up once. */
+static void c_name(lua_State *L, bide_host *h, char *buf, size_t size) {
+  if (given_name(L, h, -1, buf, size)) return;
+  lua_pushvalue(L, -1);
+  if (bide__push_loaded_name(L)) snprintf(buf, size, "%s", lua_tostring(L, -1));
+  else snprintf(buf, size, "a C function");
+  lua_pop(L, 1);
+  bide__name_value(L, h, -1, buf);
+}
+
+const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 16, NULL);
+  if (given_name(L, h, idx, buf, size)) return buf;
+  lua_getiuservalue(L, idx, 2);
+  if (!lua_isfunction(L, -1)) luaL_getmetafield(L, -1, "__call");
+  if (lua_iscfunction(L, -1)) c_name(L, h, buf, size);
+  else bide__site_text(h, bide__site_function(L, h, -1), buf, size);
+  lua_settop(L, top);
   return buf;
 }
 

@@ -154,7 +154,9 @@ static int k_recv(lua_State *L, bide_host *h, bide_wait *w) {
     return fail(L, h, (int)n, "recv", &from);
   }
   if (s->reader)
-    return bide__error(L, h, "EBUSY", "recv", "another task is in recv of this socket");
+    return bide__error(
+        L, h, "EBUSY", "recv",
+        "another task is in recv of this socket (let one receive, and hand on by a channel)");
   if ((status = bide__udp_want(s->udp, UV_READABLE))) return fail(L, h, status, "recv", NULL);
   bide__wait_init(h, &t->own, &recv_ops);
   bide__io(t)->data = s;
@@ -170,7 +172,9 @@ static int l_recv(lua_State *L) {
   if (bide__checkpoint(L, h, "recv")) return bide__refuse(L, h);
   socket_ud *s = check_open(L, "recv");
   if (s->reader)
-    return bide__error(L, h, "EBUSY", "recv", "another task is in recv of this socket");
+    return bide__error(
+        L, h, "EBUSY", "recv",
+        "another task is in recv of this socket (let one receive, and hand on by a channel)");
   lua_settop(L, 1);
   lua_pushinteger(L, max < BIDE_DATAGRAM_MAX ? max : BIDE_DATAGRAM_MAX);
   return bide__complete(L, h, &h->current->own, 0, k_recv);

@@ -66,6 +66,12 @@ static int find_loaded(lua_State *L) {
   return 0;
 }
 
+int bide__push_loaded_name(lua_State *L) {
+  if (!find_loaded(L)) return 0;
+  lua_remove(L, -2);
+  return 1;
+}
+
 /* Is the C function on top of the stack the iterator that ipairs returns? */
 static int is_ipairs_iterator(lua_State *L) {
   lua_CFunction f = lua_tocfunction(L, -1);

@@ -12,8 +12,10 @@ enum { RECENT = 32 };
 
 /* ---- making errors ---- */
 
-static void push_where(lua_State *L) {
+/* The line of the nearest Lua code; where the task was spawned if only C functions run in it. */
+static void push_where(lua_State *L, bide_host *h) {
   lua_Debug ar;
+  char site[100];
   int level;
   for (level = 0; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
@@ -22,7 +24,8 @@ static void push_where(lua_State *L) {
       return;
     }
   }
-  lua_pushliteral(L, "?");
+  bide__site_text(h, h->current ? h->current->site_spawn : 0, site, sizeof site);
+  lua_pushstring(L, site);
 }
 
 static void set_string(lua_State *L, const char *key, const char *value) {
@@ -31,13 +34,23 @@ static void set_string(lua_State *L, const char *key, const char *value) {
   lua_setfield(L, -2, key);
 }
 
-static void new_error(lua_State *L, bide_host *h, const char *code, const char *op) {
-  lua_createtable(L, 0, 6); /* below: the message */
-  lua_insert(L, -2);
+/* Pushes the error. A message that begins with what the operation was done to, by "%s: ", has that
+ * as `target` as well. */
+static void new_error(lua_State *L, bide_host *h, const char *code, const char *op, const char *fmt,
+                      va_list ap) {
+  va_list copy;
+  luaL_checkstack(L, 8, NULL);
+  lua_createtable(L, 0, 6);
+  if (strncmp(fmt, "%s: ", 4) == 0) {
+    va_copy(copy, ap);
+    set_string(L, "target", va_arg(copy, const char *));
+    va_end(copy);
+  }
+  lua_pushvfstring(L, fmt, ap);
   lua_setfield(L, -2, "message");
   set_string(L, "code", code);
   set_string(L, "op", op);
-  push_where(L);
+  push_where(L, h);
   lua_setfield(L, -2, "where");
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->error_ref);
   lua_setmetatable(L, -2);
@@ -46,21 +59,17 @@ static void new_error(lua_State *L, bide_host *h, const char *code, const char *
 void bide__error_push(lua_State *L, bide_host *h, const char *code, const char *op, const char *fmt,
                       ...) {
   va_list ap;
-  luaL_checkstack(L, 8, NULL);
   va_start(ap, fmt);
-  lua_pushvfstring(L, fmt, ap);
+  new_error(L, h, code, op, fmt, ap);
   va_end(ap);
-  new_error(L, h, code, op);
 }
 
 int bide__error(lua_State *L, bide_host *h, const char *code, const char *op, const char *fmt,
                 ...) {
   va_list ap;
-  luaL_checkstack(L, 8, NULL);
   va_start(ap, fmt);
-  lua_pushvfstring(L, fmt, ap);
+  new_error(L, h, code, op, fmt, ap);
   va_end(ap);
-  new_error(L, h, code, op);
   return lua_error(L);
 }
 
@@ -130,7 +139,7 @@ int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op) {
 
 /* ---- looking at errors ---- */
 
-static int is_error(lua_State *L, bide_host *h, int idx) {
+int bide__is_error(lua_State *L, bide_host *h, int idx) {
   int same;
   if (!lua_istable(L, idx) || !lua_getmetatable(L, idx)) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->error_ref);
@@ -143,7 +152,7 @@ int bide__error_is(lua_State *L, bide_host *h, int idx, const char *code) {
   const char *found;
   int same;
   idx = lua_absindex(L, idx);
-  if (!is_error(L, h, idx)) return 0;
+  if (!bide__is_error(L, h, idx)) return 0;
   lua_pushstring(L, "code");
   lua_rawget(L, idx);
   found = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
@@ -162,9 +171,10 @@ int bide__error_is_own_cancel(lua_State *L, bide_host *h, int idx) {
   return !foreign;
 }
 
-/* tostring(err): "connect 127.0.0.1:81: connection refused (ECONNREFUSED)" */
+/* tostring(err): "connect 127.0.0.1:81: connection refused (ECONNREFUSED)", or with a colon where
+ * there is no target: "sleep: the task was cancelled (ECANCELED)". */
 static int l_tostring(lua_State *L) {
-  const char *op, *message, *code;
+  const char *op, *message, *code, *between = "";
   if (!lua_istable(L, 1)) return luaL_tolstring(L, 1, NULL), 1;
   lua_settop(L, 1);
   lua_pushliteral(L, "op");
@@ -173,11 +183,14 @@ static int l_tostring(lua_State *L) {
   lua_rawget(L, 1);
   lua_pushliteral(L, "code");
   lua_rawget(L, 1);
+  lua_pushliteral(L, "target");
+  lua_rawget(L, 1);
   op = lua_tostring(L, 2);
   message = lua_tostring(L, 3);
   code = lua_tostring(L, 4);
   if (op && message && strncmp(message, op, strlen(op)) == 0) op = NULL; /* it says so itself */
-  lua_pushfstring(L, "%s%s%s (%s)", op ? op : "", op ? " " : "", message ? message : "?",
+  if (op) between = lua_isnil(L, 5) ? ": " : " ";
+  lua_pushfstring(L, "%s%s%s (%s)", op ? op : "", between, message ? message : "?",
                   code ? code : "?");
   return 1;
 }

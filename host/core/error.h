@@ -11,7 +11,8 @@
 #include "host.h"
 
 /* Pushes a new error table with code, op, message and where (file:line of the nearest Lua caller).
- * fmt as lua_pushfstring. op may be NULL. */
+ * fmt as lua_pushfstring; one that begins with "%s: " names first what the operation was done to,
+ * which becomes the field `target`. */
 void bide__error_push(lua_State *L, bide_host *h, const char *code, const char *op, const char *fmt,
                       ...);
 /* The same, raised. */
@@ -24,7 +25,8 @@ void bide__error_push_status(lua_State *L, bide_host *h, int status, const char 
 /* "ECONNREFUSED" for UV_ECONNREFUSED, and bide's own. */
 const char *bide__code_name(int status);
 const char *bide__code_text(int status);
-/* Is the value at idx a bide.Error with this code? */
+/* Is the value at idx a bide.Error; with this code? */
+int bide__is_error(lua_State *L, bide_host *h, int idx);
 int bide__error_is(lua_State *L, bide_host *h, int idx, const char *code);
 /* An ECANCELED that this task's own cancellation raised (no err.task). */
 int bide__error_is_own_cancel(lua_State *L, bide_host *h, int idx);

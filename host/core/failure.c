@@ -211,7 +211,9 @@ static int call_handler(lua_State *L, bide_host *h) {
   int mask = lua_gethookmask(L), count = lua_gethookcount(L), status;
   h->running = L;
   if (h->guard) bide__guard(h, L);
+  h->reporting++;
   status = lua_pcall(L, 3, 0, 0);
+  h->reporting--;
   h->running = running;
   if (lua_gethook(L) != hook) lua_sethook(L, hook, mask, count);
   return status;

@@ -166,7 +166,8 @@ int bide__group_spawn(lua_State *L, bide_host *h) {
   bide_scope *s;
   if (!h->current) return bide__not_running(L, h, "group:spawn");
   if (!g || g->over || g->orphan)
-    return bide__error(L, h, "ECLOSED", "group:spawn", "the group has ended");
+    return bide__error(L, h, "ECLOSED", "group:spawn",
+                       "the group has ended (bide.spawn starts a task of the run)");
   s = &g->body.scope;
   if (s->eff) return bide__error(L, h, "ECLOSED", "group:spawn", "the group is cancelled");
   bide__spawn(L, h, lua_gettop(L) - 2, s, BIDE_TF_OWNED | (s->owner->fut.flags & BIDE_TF_DAEMON),

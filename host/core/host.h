@@ -118,6 +118,8 @@ struct bide_host {
   int failures_ref, lost_ref, details_ref, recent_ref, reasons_ref, scratch_ref;
   /* What tracebacks keep of the error that was raised last, and of others (traceback.c). */
   int kept_ref, kept_origin_ref, origins_ref;
+  unsigned reporting;         /* inside so many handlers of on_unhandled */
+  const char *refused_op;     /* what bide__checkpoint has refused last */
   const bide_task *kept_task; /* … in which task; to compare only */
   int witnesses_ref;
   uint64_t failure_serial;

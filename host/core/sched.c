@@ -318,12 +318,14 @@ static void note(bide_host *h, const bide_task *t, size_t *used) {
   char name[80], where[80], what[128];
   const bide_wait *w = t->wait;
   size_t room = h->deadlock_size - *used;
+  uint32_t here = bide__site_current(h, t->L);
   int n;
   if (w->ops->describe) w->ops->describe(w, what, sizeof what);
   else snprintf(what, sizeof what, "%s", w->ops->op);
   bide__living_name(t, name, sizeof name);
-  bide__site_text(h, bide__site_current(h, t->L), where, sizeof where);
-  n = snprintf(h->deadlock + *used, room, "\n  task %s waits in %s at %s", name, what, where);
+  bide__site_text(h, here ? here : t->site_spawn, where, sizeof where);
+  n = snprintf(h->deadlock + *used, room, "\n  task %s waits in %s%s at %s", name, what,
+               here ? "" : ", spawned", where);
   *used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 }
 

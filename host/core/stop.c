@@ -47,7 +47,8 @@ static void hook_cancel(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, lua_gethook(h->main), lua_gethookmask(h->main), lua_gethookcount(h->main));
   if (h->guard) bide__guard(h, L);
-  if (h->current && bide__task_refused(h->current)) bide__raise_status(L, h, UV_ECANCELED, NULL);
+  if (h->current && bide__task_refused(h->current))
+    bide__raise_status(L, h, UV_ECANCELED, "compute");
 }
 
 void bide__stop_hook(bide_host *h, lua_State *L) {

@@ -21,6 +21,7 @@
 
 /* Anchored tasks and threads past which the collector is eased, and its pause in percent. */
 enum { MANY = 65536, PAUSE_DEFAULT = 200, PAUSE_MANY = 400 };
+enum { NAME_SIZE = 100 };
 enum { MAIN_HANDLER = 1, MAIN_TASK = 2, MAIN_ARGS = 3 };
 
 /* ---- the body ---- */
@@ -191,13 +192,26 @@ void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, t->fut.slot);
 }
 
+/* (task, block of NAME_SIZE bytes) */
+static int name_protected(lua_State *L) {
+  bide__task_name(L, bide__host_of(L), 1, lua_touserdata(L, 2), NAME_SIZE);
+  return 0;
+}
+
 const char *bide__living_name(const bide_task *t, char *buf, size_t size) {
   bide_host *h = bide__task_host(t);
+  lua_State *L = h->from;
+  char name[NAME_SIZE] = "?";
+  int collects = lua_gc(L, LUA_GCISRUNNING);
   snprintf(buf, size, "?");
-  if (!lua_checkstack(h->from, 6)) return buf;
-  bide__push_task(h->from, h, t);
-  bide__task_name(h->from, h, -1, buf, size);
-  lua_pop(h->from, 1);
+  if (!lua_checkstack(L, 6)) return buf;
+  lua_gc(L, LUA_GCSTOP);
+  lua_pushcfunction(L, name_protected);
+  bide__push_task(L, h, t);
+  lua_pushlightuserdata(L, name);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (collects) lua_gc(L, LUA_GCRESTART);
+  snprintf(buf, size, "%s", name);
   return buf;
 }
 

@@ -85,9 +85,13 @@ bide_task *bide__totask(lua_State *L, bide_host *h, int idx);
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t);
 /* The host of a task that is in a scope (any but a parked one). */
 bide_host *bide__task_host(const bide_task *t);
-/* The name of the task at idx: given, or file:line of its function. */
+/* The name of the task at idx: given, or file:line of its function, or the name of a C function.
+ * May raise (memory). */
 const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size);
-/* The name of a living task. Never raises; uses the stack of the thread that drives the loop. */
+/* Names the task or the C function at idx. May raise (memory). */
+void bide__name_value(lua_State *L, bide_host *h, int idx, const char *name);
+/* The name of a living task. Never raises, runs no finalizer; uses the stack of the thread that
+ * drives the loop. */
 const char *bide__living_name(const bide_task *t, char *buf, size_t size);
 /* Sets the collector's pause back once tasks are few again. */
 void bide__collector_restore(bide_host *h);

@@ -64,6 +64,9 @@ int bide__is_own_source(lua_State *L, const char *source);
 
 /* ---- names and barriers (barrier.c) ---- */
 
+/* Replaces the function on top of the stack by its name in a table of package.loaded, "table.sort",
+ * or leaves it and returns 0. */
+int bide__push_loaded_name(lua_State *L);
 /* Pushes the name of the C function of `ar` (of thread co) or returns 0. */
 int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar);
 /* Pushes words for what keeps `co` from yielding: "table.sort (called at f.lua:3)". */

@@ -135,6 +135,9 @@ int bide__complete_foreign(lua_State *L, bide_host *h, bide_wait *w, int status,
 static int cannot_wait(lua_State *L, bide_host *h, const char *fname) {
   if (h->closed) return bide__error(L, h, "ECANCELED", fname, "the host is closing");
   if (!h->current) return bide__not_running(L, h, fname);
+  if (h->reporting)
+    return bide__error(L, h, "ENOYIELD", fname,
+                       "the handler of on_unhandled cannot wait (let it spawn a task)");
   if (bide__handler_again(L)) return 1;
   bide__push_barrier(L, h, L);
   return bide__error(L, h, "ENOYIELD", fname,
@@ -144,7 +147,9 @@ static int cannot_wait(lua_State *L, bide_host *h, const char *fname) {
 
 int bide__checkpoint(lua_State *L, bide_host *h, const char *fname) {
   if (BIDE_UNLIKELY(L != h->top || !lua_isyieldable(L))) return cannot_wait(L, h, fname);
-  return bide__task_refused(h->current);
+  if (BIDE_LIKELY(!bide__task_refused(h->current))) return 0;
+  h->refused_op = fname;
+  return 1;
 }
 
 void bide__wait_dropped(bide_task *t) {
@@ -162,13 +167,15 @@ static void abort_refuse(bide_wait *w, int status) {
 static const bide_waitops refuse_ops = {"cancelled", abort_refuse, NULL, NULL, 0};
 
 static int k_refuse(lua_State *L, bide_host *h, bide_wait *w) {
-  return bide__raise_status(L, h, w->status, NULL);
+  return bide__raise_status(L, h, w->status, lua_tostring(L, -1));
 }
 
 int bide__refuse(lua_State *L, bide_host *h) {
   bide_task *t = h->current;
   bide_wait *w = &t->own;
   if (L != h->top || !lua_isyieldable(L)) return 0; /* in a handler that has been told already */
+  luaL_checkstack(L, 2, NULL);
+  lua_pushstring(L, h->refused_op); /* a copy: it may be the caller's own */
   bide__wait_init(h, w, &refuse_ops);
   w->set = w->aborted = 1;
   w->status = UV_ECANCELED;

@@ -8,7 +8,6 @@
 local core = require "bide.core"
 local cookies = require "bide.http.cookies"
 local encode = require "bide.http.encode"
-local Error = core.Error
 
 local http = core.http
 local setup, new_session = http.setup, http.new_session
@@ -283,8 +282,7 @@ http.cookie_jar = cookies.jar
 local function decode_json(what, text)
   local ok, value = pcall(encode.parse_json, text)
   if ok then return value end
-  error(setmetatable({ code = "EPROTO", op = "json", message = what .. " is not JSON: "
-    .. tostring(value) }, Error), 0)
+  core.raise("EPROTO", "json", what, "not JSON: " .. tostring(value))
 end
 
 setup {

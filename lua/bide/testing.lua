@@ -69,11 +69,8 @@ end
 
 local function raise_left(lines)
   table.sort(lines)
-  error(setmetatable({
-    code = "ELEFT", op = "testing.run", left = lines,
-    message = "left at the end:\n  " .. table.concat(lines, "\n  "),
-    where = "?",
-  }, bide.Error), 0)
+  core.raise("ELEFT", "testing.run", nil, "left at the end:\n  " .. table.concat(lines, "\n  "),
+    { left = lines })
 end
 
 --- The whole of a test, as main task of its run.

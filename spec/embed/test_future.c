@@ -85,7 +85,7 @@ static void fill_in_all_ways(void) {
       "5,nil,2",
       "bytes,nil,2",
       "try it (EWHY),nil,2",
-      "await the C function dropped its future (EDEADLK),nil,2",
+      "await: the C function dropped its future (EDEADLK),nil,2",
       "from push,nil,2",
   };
   held h;

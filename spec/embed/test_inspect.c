@@ -79,8 +79,8 @@ static void dumps_the_tree(void) {
 }
 
 static void warns_in_debug_mode(void) {
-  static const char *const lines[] = {"bide: debug: task script has held the loop for ",
-                                      "script:2", NULL};
+  static const char *const lines[] = {"bide: debug: task script has held the loop for ", "script:2",
+                                      NULL};
   static const char busy[] = "local clock, last = os.clock, os.clock() + 0.15\n"
                              "while clock() < last do end\n";
   held h;

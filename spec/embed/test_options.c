@@ -168,7 +168,7 @@ static void raises_errors_with_a_code(void) {
                          "  bide.timeout, 0, bide.sleep, 1))))\n"
                          "local ok, bare = pcall(raise, 'EIO')\n"
                          "return tostring(err) .. ', ' .. tostring(bare)") == 0);
-  CHECK_STR(result(host), "read short read (EIO), EIO (EIO)");
+  CHECK_STR(result(host), "read: short read (EIO), EIO (EIO)");
   end_host(host, &h);
 }
 

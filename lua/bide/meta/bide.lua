@@ -79,12 +79,13 @@ function Future:cancel(reason) end
 ---An awaitable, or a function: called without arguments as a task that the combinator owns.
 ---@alias bide.item bide.Awaitable | fun(): ...
 
----An error raised by bide. `tostring` gives `op what: message (CODE)`.
+---An error raised by bide. `tostring` gives `connect 127.0.0.1:81: connection refused (ECONNREFUSED)`, or `op: message (CODE)`.
 ---@class bide.Error
 ---@field code string       libuv's names ("ECONNREFUSED"), or bide's own ("EDEADLK", "EALLFAILED"…)
 ---@field message string
 ---@field op? string        what was being done ("connect")
 ---@field where? string     file:line of the caller
+---@field target? string    what it was done to, as the message begins ("127.0.0.1:81")
 ---@field task? bide.Task   of an `ECANCELED`: the awaited task that was cancelled
 ---@field reason? any       of an `ECANCELED`: what was given to `cancel`; of an `ETLS` a word ("expired")
 ---@field names? string[]   of an `ETLS`: what the certificate is for
