@@ -274,7 +274,7 @@ static bide_listen_layer *tls_layer(lua_State *L, bide_host *h) {
   bide_tls_hold *hold = bide__tls_server_push(L, h, 1, "\x08http/1.1");
   bide_listen_layer *layer;
   hold->module->context_ref(hold->context);
-  layer = bide__tls_layer(h, hold->context, timeout);
+  layer = bide__tls_layer(h, hold->context, timeout, bide__hslog_handshake);
   if (!layer) luaL_error(L, "not enough memory");
   return layer;
 }

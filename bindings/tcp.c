@@ -42,7 +42,7 @@ static int open_tcp(bide_host *h, const void *where, const bide_listen_options *
   bide_listen_options with = *o;
   if (p->hold) {
     p->hold->module->context_ref(p->hold->context);
-    with.layer = bide__tls_layer(h, p->hold->context, p->timeout);
+    with.layer = bide__tls_layer(h, p->hold->context, p->timeout, NULL);
     if (!with.layer) return UV_ENOMEM;
   }
   return bide__listen(h, &p->addr, &with, on_conn, user, out);

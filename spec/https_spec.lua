@@ -17,6 +17,7 @@ end
 local function serve(name, handler, more)
   local opts = certs.server(name, more)
   opts.port = 0
+  if opts.log == nil then opts.log = false end
   local server = http.serve(opts, handler or function(req) return "you asked for " .. req.path end)
   local _, port = server:address()
   return server, ("https://127.0.0.1:%d"):format(port), port
@@ -181,6 +182,61 @@ describe("https", function()
     assert.is_false(ok)
     assert.is_true(err.code == "ECONNRESET" or err.code == "EPROTO", tostring(err))
     assert.truthy(server)
+  end)
+
+  describe("tells its log of a handshake that failed:", function()
+    local function logged(more)
+      local entries = {}
+      more = more or {}
+      more.log = function(entry) entries[#entries + 1] = entry end
+      local server, url, port = serve("good", nil, more)
+      return server, entries, url, port
+    end
+
+    local function wait_for(entries, n)
+      while #entries < n do bide.sleep(0.001) end
+      return entries[n]
+    end
+
+    it("a client that speaks no TLS, one that refuses, one that takes too long", function()
+      local server <close>, entries, url, port = logged { handshake_timeout = 0.05 }
+      local plain <close> = bide.tcp.connect("127.0.0.1", port)
+      plain:write "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+      local entry = wait_for(entries, 1)
+      assert.equal("TLS handshake: the peer does not speak TLS", entry.reason)
+      assert.is_nil(entry.status)
+      local _, from = plain:local_address()
+      assert.equal("127.0.0.1:" .. from, entry.peer)
+      assert.equal(entry.peer .. ": closed: " .. entry.reason, entry.message)
+      raises("ETLS", http.get, url, { ca = certs.path "other.pem" })
+      assert.matches("TLS handshake: the peer refused: unknown CA", wait_for(entries, 2).reason)
+      local slow <close> = bide.tcp.connect("127.0.0.1", port)
+      slow:write "\22\3\1"
+      assert.equal("TLS handshake: not complete in time", wait_for(entries, 3).reason)
+      assert.truthy(server)
+    end)
+
+    it("but not of one that never began, and of no more than ten in a second", function()
+      local server <close>, entries, url, port = logged()
+      for _ = 1, 5 do bide.tcp.connect("127.0.0.1", port):close() end
+      assert.equal(200, http.get(url, { verify = false }).status)
+      assert.equal(0, #entries)
+      for _ = 1, 15 do
+        local s <close> = bide.tcp.connect("127.0.0.1", port)
+        s:write "nonsense"
+        pcall(s.read_all, s)
+      end
+      server:close()
+      local told, left_out = 0, 0
+      while told + left_out < 15 do
+        bide.sleep(0.001)
+        told, left_out = 0, 0
+        for _, entry in ipairs(entries) do
+          if entry.count then left_out = left_out + entry.count else told = told + 1 end
+        end
+      end
+      assert.equal(10, told)
+    end)
   end)
 
   it("drops the client's certificate when a redirect leads elsewhere", function()

@@ -21,6 +21,7 @@
 #include "core/task.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/secure.h"
 
 #define BIDE_HS_STORE      1024  /* bytes of a request kept without another allocation */
 #define BIDE_HS_INPUT_HIGH 65536 /* unread input past which the peer is made to wait */
@@ -53,10 +54,11 @@ enum { BIDE_HS_OPEN, BIDE_HS_DRAINING, BIDE_HS_CLOSED };
 typedef struct bide_hsline {
   struct bide_hsline *next;
   uint64_t count;     /* not 0: so many more, of which nothing else is known */
-  const char *reason; /* constant */
+  const char *reason; /* constant, or `text` */
   int status;         /* 0: closed without an answer */
   uint16_t target_n;
-  char peer[BIDE_ADDR_TEXT + 16];                                              /* empty: none */
+  char peer[BIDE_ADDR_TEXT + 16]; /* empty: none */
+  char text[256];
   char method[4 * BIDE_HS_LOG_METHOD + 4], target[4 * BIDE_HS_LOG_TARGET + 4]; /* … not known */
 } bide_hsline;
 
@@ -245,6 +247,9 @@ void bide__hslog_open(bide_hserver *s);
 /* `head`, of which `have` bytes are there at its base, may be NULL, or a failed one. */
 void bide__hslog_refused(bide_hserver *s, const bide_conn *c, int status, const char *reason,
                          const bide_h1_head *head, size_t have);
+/* A handshake has failed (bide_tls_refused); the listener's user is a server. */
+void bide__hslog_handshake(bide_listener *l, const bide_conn *c, int status,
+                           const bide_tls_failure *why);
 /* Tells how many were left out. */
 void bide__hslog_sum(bide_hserver *s);
 /* The next line, the caller's to free, or NULL. */

@@ -5,6 +5,7 @@
  * counted, and the count is a line of its own when that second is over. Whatever clients do, this
  * costs no more than that. */
 #include "server.h"
+#include "core/error.h"
 
 #include <stdio.h>
 
@@ -92,21 +93,39 @@ static void note_request(bide_hsline *line, const bide_h1_head *h, size_t have) 
   line->target_n = escape(line->target, target, BIDE_HS_LOG_TARGET);
 }
 
-void bide__hslog_refused(bide_hserver *s, const bide_conn *c, int status, const char *reason,
-                         const bide_h1_head *head, size_t have) {
-  bide_hsline *line;
+/* A line about this connection, to be filled and pushed; NULL when it is one too many, or there is
+ * no memory. */
+static bide_hsline *begin_line(bide_hserver *s, const bide_conn *c) {
   const bide_addr *peer = bide__conn_peer(c);
-  if (!s->log.on || !admit(s)) return;
-  line = new_line(s);
-  if (!line) return;
-  line->status = status;
-  line->reason = reason;
-  if (peer) {
+  bide_hsline *line = s->log.on && admit(s) ? new_line(s) : NULL;
+  if (line && peer) {
     char host[BIDE_ADDR_TEXT];
     bide__addr_text(peer, host, sizeof host);
     (void)bide__host_port_text(host, bide__addr_port(peer), line->peer, sizeof line->peer);
   }
+  return line;
+}
+
+void bide__hslog_refused(bide_hserver *s, const bide_conn *c, int status, const char *reason,
+                         const bide_h1_head *head, size_t have) {
+  bide_hsline *line = begin_line(s, c);
+  if (!line) return;
+  line->status = status;
+  line->reason = reason;
   if (head) note_request(line, head, have);
+  push_line(s, line);
+}
+
+/* What OpenSSL and tls_failure.c say is printable. */
+void bide__hslog_handshake(bide_listener *l, const bide_conn *c, int status,
+                           const bide_tls_failure *why) {
+  bide_hserver *s = bide__listener_user(l);
+  bide_hsline *line = begin_line(s, c);
+  const char *text = why ? why->text : bide__code_text(status);
+  if (!line) return;
+  snprintf(line->text, sizeof line->text, "TLS handshake: %.230s",
+           status == UV_ETIMEDOUT ? "not complete in time" : text);
+  line->reason = line->text;
   push_line(s, line);
 }
 

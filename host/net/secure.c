@@ -178,7 +178,8 @@ typedef struct layer {
   const bide_tls_module *module;
   bide_tls_context *context; /* a reference */
   double timeout;
-  bide_netlink greeting; /* ring of connections in their handshake */
+  bide_tls_refused refused; /* NULL: nobody is told */
+  bide_netlink greeting;    /* ring of connections in their handshake */
 } layer;
 
 typedef struct greeting {
@@ -201,11 +202,19 @@ static void give_up(greeting *g) {
   bide__listener_release(l);
 }
 
-/* A handshake that fails is the peer's affair: it was told by an alert, and nobody here asked. */
+/* Peers that leave without a word are no failure: so look checks of health and scans of ports. */
+static void tell_refused(const greeting *g, int status) {
+  const bide_tls_failure *why = status == BIDE_ETLS ? g->of->module->failure(g->conn) : NULL;
+  if (!g->of->refused || (status != BIDE_ETLS && status != UV_ETIMEDOUT)) return;
+  if (!why || why->heard) g->of->refused(g->listener, g->conn, status, why);
+}
+
+/* No failure of a handshake reaches a handler: the peer was told by an alert. */
 static void on_greeted(bide_conn *c, void *user, int status) {
   greeting *g = user;
   bide_listener *l = g->listener;
   if (status) {
+    tell_refused(g, status);
     give_up(g);
     return;
   }
@@ -250,7 +259,8 @@ static void layer_free(bide_listen_layer *pub) {
   bide__free(y->host, y, sizeof *y);
 }
 
-bide_listen_layer *bide__tls_layer(bide_host *h, bide_tls_context *x, double timeout) {
+bide_listen_layer *bide__tls_layer(bide_host *h, bide_tls_context *x, double timeout,
+                                   bide_tls_refused refused) {
   const bide_tls_module *m = bide__tls_module(h);
   layer *y = bide__alloc(h, sizeof *y);
   if (!y) {
@@ -261,7 +271,8 @@ bide_listen_layer *bide__tls_layer(bide_host *h, bide_tls_context *x, double tim
                .host = h,
                .module = m,
                .context = x,
-               .timeout = timeout};
+               .timeout = timeout,
+               .refused = refused};
   y->greeting.next = y->greeting.prev = &y->greeting;
   return &y->pub;
 }

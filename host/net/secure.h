@@ -29,6 +29,7 @@ typedef struct bide_tls_core bide_tls_core;
 /* Why TLS failed: status BIDE_ETLS. */
 typedef struct bide_tls_failure {
   const char *reason; /* a word for programs, constant: "expired", "wrong_host", … */
+  uint8_t heard;      /* the peer had sent something */
   char text[384];     /* for people */
   char names[512];    /* what the certificate is for, each ended by NUL, an empty one ends */
 } bide_tls_failure;
@@ -119,10 +120,16 @@ static inline int bide__conn_is_tls(const bide_conn *c) {
   return c->ops->tls != NULL;
 }
 
+/* A handshake of a listener's has failed, after the peer had said something (BIDE_ETLS; `why` may
+ * be NULL), or has taken too long (UV_ETIMEDOUT). It runs no Lua. */
+typedef void (*bide_tls_refused)(bide_listener *l, const bide_conn *c, int status,
+                                 const bide_tls_failure *why);
+
 /* A layer for a listener: each connection gets a TLS one, which is handed on once its handshake is
  * through. Takes the caller's reference to `x`. NULL without memory (the reference is given back).
- */
-bide_listen_layer *bide__tls_layer(bide_host *h, bide_tls_context *x, double timeout);
+ * `refused` may be NULL. */
+bide_listen_layer *bide__tls_layer(bide_host *h, bide_tls_context *x, double timeout,
+                                   bide_tls_refused refused);
 
 /* Teardown. */
 void bide__tls_close(bide_net *net);

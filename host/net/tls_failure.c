@@ -230,6 +230,7 @@ int bide__tls_fail(bide_tls *t) {
   } else {
     explain_code(t, why, error);
   }
+  if (why) why->heard = t->heard;
   ERR_clear_error();
   return BIDE_ETLS;
 }
