@@ -60,6 +60,8 @@ local function make()
     .. signed("expired", "ca", "IP:127.0.0.1", long_ago, past)
     .. signed("early", "ca", "IP:127.0.0.1", "20480101000000Z", future)
     .. signed("unknown", "other", "IP:127.0.0.1", long_ago, future)
+    .. signed("odd", "ca", ("DNS:" .. ("x"):rep(60) .. "\27[31m\200.example,"):rep(40) .. "DNS:z",
+      long_ago, future)
     .. signed("client", "ca", "DNS:client", long_ago, future)
     .. [[
 openssl req -x509 ]] .. KEY .. [[ -days 30 -subj /CN=self -addext subjectAltName=IP:127.0.0.1 \
