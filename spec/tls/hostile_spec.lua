@@ -120,6 +120,46 @@ describe("tls:", function()
     end)
   end
 
+  it("takes no cut of a response for its end, wherever it is", function()
+    local body = ("0123456789"):rep(20)
+    local server <close> = bide.http.serve(certs.server("good", { port = 0, log = false }),
+      function() return body end)
+    local _, port = server:address()
+    local whole
+    do -- how many bytes there are on the way to the client
+      local n = 0
+      local relay <close> = bide.tcp.listen("127.0.0.1", 0, function(s)
+        local up <close> = bide.tcp.connect("127.0.0.1", port)
+        bide.spawn(pcall, function()
+          for data in function() return s:read() end do up:write(data) end
+        end)
+        for data in function() return up:read() end do
+          n = n + #data
+          s:write(data)
+        end
+      end, { daemon = true })
+      local _, through = relay:address()
+      local res = bide.http.get("https://127.0.0.1:" .. through, trusting { headers = {
+        connection = "close" } })
+      assert.equal(body, res.body)
+      whole = n
+    end
+    local right = 0
+    for n = whole - 400, whole - 1, 3 do
+      local relay <close> = cutting(port, n, true)
+      local _, through = relay:address()
+      local res, err = bide.try(bide.http.get, "https://127.0.0.1:" .. through,
+        trusting { headers = { connection = "close" } })
+      if res then -- all of it was there, but for the close_notify
+        assert.equal(body, res.body)
+        right = right + 1
+      else
+        assert.matches("^E", err.code)
+      end
+    end
+    assert.is_true(right < 20, right .. " of them")
+  end)
+
   -- What a relay may do to the bytes from the server to the client.
   local function tampering(port, change)
     return bide.tcp.listen("127.0.0.1", 0, function(s)

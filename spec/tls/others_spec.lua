@@ -3,6 +3,8 @@
 
 local certs = require "spec.support.certs"
 local outside = require "spec.support.outside"
+local process = require "spec.support.process"
+local script = require "spec.support.script"
 local tasks = require "spec.support.tasks"
 local support = require "spec.support.tls"
 local serve, dial = support.serve, support.dial
@@ -62,7 +64,6 @@ describe("tls:", function()
 
   it("leaves a process without TLS alone, and opens no bundle where a hashed directory serves",
     function()
-    local process = require "spec.support.process"
     if not outside.has "strace" or process.build:find "asan" then return end
     local program = os.getenv "PWD" .. "/" .. process.program
     local out = outside.run(("strace -f -e trace=openat,open %s -e \"require('bide').sleep(0)\"")
@@ -78,5 +79,63 @@ describe("tls:", function()
     assert.matches("/hashed/%x+%.0", out)
     assert.is_nil(out:find("ca-certificates.crt", 1, true))
     assert.truthy(server)
+  end)
+end)
+
+describe("tls #core: a process", function()
+  local head = ('local bide = require "bide"\nlocal cert, key = %q, %q\n')
+    :format(certs.path "good.pem", certs.path "good.key")
+
+  local function run(body)
+    local it = script.run(head .. "bide.run(function()\n" .. body .. "\nend)")
+    assert.equal("", it.err)
+    assert.equal(0, it.status)
+    return it.out
+  end
+
+  it("maps no library of OpenSSL's before it needs one", function()
+    if not io.open "/proc/self/maps" then return end
+    local out = run [[
+      local function maps()
+        local file <close> = io.open "/proc/self/maps"
+        return file:read "a":find("libssl", 1, true) ~= nil
+      end
+      local server <close> = bide.tcp.listen("127.0.0.1", 0, function() end, { daemon = true })
+      local s <close> = bide.tcp.connect(server:address())
+      pcall(bide.http.get, "http://127.0.0.1:1")
+      print(maps())
+      pcall(bide.tls.connect, "127.0.0.1", 1)
+      print(maps())]]
+    assert.matches("^false\n", out)
+    if not script.in_program then assert.equal("false\ntrue\n", out) end
+  end)
+
+  it("needs no more for a connection at rest than a limit of memory counts for it", function()
+    if process.build:find "asan" or not io.open "/proc/self/status" then return end
+    local each = tonumber(run [[
+      local held = {}
+      local function resident()
+        for line in io.lines "/proc/self/status" do
+          local kb = line:match "^VmRSS:%s*(%d+)"
+          if kb then return kb * 1024 end
+        end
+      end
+      local server <close> = bide.tls.listen("127.0.0.1", 0, function(s)
+        s:write(s:read())
+        held[#held + 1] = s:detach()
+      end, { cert = cert, key = key, daemon = true })
+      local host, port = server:address()
+      local function open()
+        local s = bide.tls.connect(host, port, { verify = false })
+        s:write(("x"):rep(1000))
+        s:read_exactly(1000)
+        held[#held + 1] = s
+      end
+      for _ = 1, 20 do open() end
+      local before = resident()
+      for _ = 1, 100 do open() end
+      print((resident() - before) // 200)
+      for _, s in ipairs(held) do s:close() end]])
+    assert.is_true(each < 48 * 1024, each .. " bytes")
   end)
 end)
