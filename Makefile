@@ -2,7 +2,7 @@
 #
 # Builds bide: the program, the library in both forms, the Lua module. `make help` lists targets.
 # Every object is compiled once, position independent, and serves all four. A mode (release, asan,
-# gc, portable, tsan) is a set of flags with a build directory of its own. Nothing is written
+# portable, tsan) is a set of flags with a build directory of its own. Nothing is written
 # outside BUILD.
 
 VERSION := 0.1.0
@@ -36,13 +36,12 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(WE
 
 MODE_FLAGS_release :=
 MODE_FLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-MODE_FLAGS_gc := -DBIDE_GC_STRESS
 # What other systems get, to be tried on Linux: no epoll, no slices.
 MODE_FLAGS_portable := -DBIDE_PORTABLE
 MODE_FLAGS_tsan := -O1 -fsanitize=thread -fno-omit-frame-pointer
 ifndef MODE_FLAGS_$(MODE)
 ifneq ($(MODE),release)
-$(error MODE must be release, asan, gc, portable or tsan, not `$(MODE)')
+$(error MODE must be release, asan, portable or tsan, not `$(MODE)')
 endif
 endif
 MODE_FLAGS := $(MODE_FLAGS_$(MODE))
@@ -116,7 +115,7 @@ FUZZERS := $(patsubst spec/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRC))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all program library module c-tests clean help
+.PHONY: all program library module c-tests gc clean help
 
 all: program library module
 program: $(PROGRAM)
@@ -178,6 +177,20 @@ $(BUILD)/bin/bide: $(PROGRAM_OBJ) $(LIB_OBJ) host/program/exports.list
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -Wl,--dynamic-list=host/program/exports.list \
 	  -o $@ $(PROGRAM_OBJ) $(LIB_OBJ) $(PROGRAM_LIBS)
+
+# The program that collects garbage at each wait; all but the objects that do is the same.
+STRESSED := $(shell grep -l BIDE_GC_STRESS host/*/*.c bindings/*.c)
+STRESSED_OBJ := $(patsubst %.c,$(BUILD)/gc/obj/%.o,$(STRESSED))
+$(BUILD)/gc/obj/%.o: %.c $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DBIDE_GC_STRESS -MMD -MP -c $< -o $@
+
+$(BUILD)/gc/bin/bide: $(PROGRAM_OBJ) $(LIB_OBJ) $(STRESSED_OBJ) host/program/exports.list
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -Wl,--dynamic-list=host/program/exports.list -o $@ \
+	  $(filter-out $(call objects,$(STRESSED)),$(PROGRAM_OBJ) $(LIB_OBJ)) $(STRESSED_OBJ) \
+	  $(PROGRAM_LIBS)
+gc: $(BUILD)/gc/bin/bide
 
 $(LIB_A): $(LIB_OBJ)
 	@mkdir -p $(@D)
@@ -270,8 +283,7 @@ check-asan:
 	@$(SUITE) c:build/asan embed:build/asan program:build/asan
 
 check-gc:
-	@+$(SUBMAKE) all
-	@+$(SUBMAKE) MODE=gc program
+	@+$(SUBMAKE) all gc
 	@$(SUITE) program:build/gc
 
 check-oom:
@@ -306,9 +318,8 @@ check-portable:
 
 check-all:
 	@.ci/deps build test
-	@+$(SUBMAKE) all fuzzers
+	@+$(SUBMAKE) all gc fuzzers
 	@+$(SUBMAKE) MODE=asan all c-tests oom embed-tests
-	@+$(SUBMAKE) MODE=gc program
 	@+$(SUBMAKE) MODE=tsan program embed-tests
 	@OOM_SECONDS=0 FUZZ_SECONDS=$(FUZZ_SECONDS) PART_SECONDS=86400 FILE_SECONDS=3600 $(SUITE) lint c:build/asan \
 	  embed:build/asan embed:build/tsan program:build/asan program module rock program:build/gc core:build/tsan oom:build/asan fuzz stress
@@ -397,12 +408,12 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@echo 'all (program, library, module), demo, test, install, uninstall, deps, clean'
+	@echo 'all (program, library, module), gc, demo, test, install, uninstall, deps, clean'
 	@echo 'checks: check-asan check-gc check-oom check-tsan check-portable check-fuzz check-all'
 	@echo '  stress lint'
 	@echo 'bench [NAME=switch] [QUICK=1], fuzz, format'
-	@echo 'MODE=release|asan|gc|portable|tsan, PREFIX=, DESTDIR=, CFLAGS=, WERROR='
+	@echo 'MODE=release|asan|portable|tsan, PREFIX=, DESTDIR=, CFLAGS=, WERROR='
 
 -include bench/bench.mk
 
--include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
+-include $(shell find $(OBJ) $(BUILD)/gc/obj -name '*.d' 2>/dev/null)
