@@ -27,15 +27,26 @@ local function to_time(y, m, d, hour, min, sec)
   return ((days * 24 + hour) * 60 + min) * 60 + sec
 end
 
--- As lenient as RFC 6265 section 5.1.1 asks for, in the usual shapes.
+-- A date in whatever order its parts stand (RFC 6265 section 5.1.1); nil when it is none.
 local function parse_date(text)
-  local d, mon, y, hour, min,
-    sec = text:lower():match("(%d%d?)[ %-](%a%a%a)%a*[ %-](%d+) (%d+):(%d+):(%d+)")
-  local month = mon and months[mon]
-  if not month then return nil end
-  local year = tonumber(y)
-  if year < 70 then year = year + 2000 elseif year < 100 then year = year + 1900 end
-  return to_time(year, month, tonumber(d), tonumber(hour), tonumber(min), tonumber(sec))
+  local d, month, y, hour, min, sec
+  for word in text:gmatch "[%w:\128-\255]+" do
+    local h1, m1, s1 = word:match "^(%d%d?):(%d%d?):(%d%d?)"
+    local digits = word:match "^%d+"
+    if h1 and not hour then
+      hour, min, sec = tonumber(h1), tonumber(m1), tonumber(s1)
+    elseif digits and #digits <= 2 and not d then
+      d = tonumber(digits)
+    elseif not digits and not month and months[word:sub(1, 3):lower()] then
+      month = months[word:sub(1, 3):lower()]
+    elseif digits and (#digits == 2 or #digits == 4) and not y then
+      y = tonumber(digits)
+    end
+  end
+  if not (d and month and y and hour) then return nil end
+  if y < 70 then y = y + 2000 elseif y < 100 then y = y + 1900 end
+  if d < 1 or d > 31 or y < 1601 or hour > 23 or min > 59 or sec > 59 then return nil end
+  return to_time(y, month, d, hour, min, sec)
 end
 
 local function default_path(path)
@@ -83,31 +94,53 @@ local function parse(text)
 end
 
 function jar:_remove_expired(now)
+  if now < self.soonest then return end
+  self.soonest = math.huge
   for i = #self.list, 1, -1 do
-    local c = self.list[i]
-    if c.until_time and c.until_time <= now then table.remove(self.list, i) end
+    local at = self.list[i].until_time
+    if at and at <= now then table.remove(self.list, i)
+    elseif at then self.soonest = math.min(self.soonest, at) end
   end
 end
 
-function jar:_put(cookie)
-  local of_domain = 0
-  for i = #self.list, 1, -1 do
-    local c = self.list[i]
-    if c.name == cookie.name and c.domain == cookie.domain and c.path == cookie.path then
-      table.remove(self.list, i)
-    elseif c.domain == cookie.domain then
-      of_domain = of_domain + 1
-    end
+-- Room for one more, when there are so many of its domain: the oldest of those goes, or of all.
+function jar:_make_room(domain, of_domain)
+  if of_domain < MAX_DOMAIN and #self.list < MAX_ALL then return end
+  for i, c in ipairs(self.list) do
+    if of_domain < MAX_DOMAIN or c.domain == domain then return table.remove(self.list, i) end
   end
-  if of_domain >= MAX_DOMAIN or #self.list >= MAX_ALL then
-    for i, c in ipairs(self.list) do
-      if of_domain < MAX_DOMAIN or c.domain == cookie.domain then
-        table.remove(self.list, i)
-        break
+end
+
+-- One that replaces another keeps its place; over a connection that all can read, none that is
+-- secure is replaced.
+function jar:_put(cookie, secure)
+  local of_domain = 0
+  self.soonest = math.min(self.soonest, cookie.until_time or math.huge)
+  for i, c in ipairs(self.list) do
+    if c.domain == cookie.domain then
+      of_domain = of_domain + 1
+      if c.name == cookie.name and c.path == cookie.path then
+        if secure or not c.secure then self.list[i] = cookie end
+        return
       end
     end
   end
+  self:_make_room(cookie.domain, of_domain)
   self.list[#self.list + 1] = cookie
+end
+
+-- May `host` set a cookie for `domain`? Not for all of a top-level domain, nor beside itself.
+local function allows_domain(host, domain)
+  return domain_match(host, domain) and domain:find(".", 1, true) and not is_address(domain)
+end
+
+-- Names that promise how they were set (RFC 6265bis section 4.1.3).
+local function keeps_promise(cookie)
+  local name = cookie.name:lower()
+  if name:sub(1, 7) == "__host-" then
+    return cookie.secure and cookie.host_only and cookie.path == "/"
+  end
+  return name:sub(1, 9) ~= "__secure-" or cookie.secure
 end
 
 ---Takes the Set-Cookie values of a response from `from`.
@@ -118,17 +151,15 @@ function jar:store(from, values)
   for _, text in ipairs(values) do
     local cookie = parse(text)
     if cookie then
-      local domain = cookie.domain
-      cookie.host_only = not domain or domain == "" or domain == host
-      local allowed = cookie.host_only
-        or (domain_match(host, domain) and domain:find(".", 1, true) and not is_address(domain))
-      if cookie.secure and not u.secure then allowed = false end
+      local domain = cookie.domain ~= "" and cookie.domain or nil
+      cookie.host_only = not domain or (domain == host and not allows_domain(host, domain))
       cookie.domain = cookie.host_only and host or domain
-      if domain == host and not is_address(host) then cookie.host_only = false end
       cookie.path = cookie.path or default_path(u.path)
       cookie.until_time = cookie.max_age and (cookie.max_age <= 0 and 0 or now + cookie.max_age)
         or cookie.expires
-      if allowed then self:_put(cookie) end
+      local allowed = (cookie.host_only or allows_domain(host, domain)) and keeps_promise(cookie)
+        and (u.secure or not cookie.secure)
+      if allowed then self:_put(cookie, u.secure) end
     end
   end
   self:_remove_expired(now)
@@ -159,6 +190,6 @@ function jar:header(to)
 end
 
 ---An empty jar.
-function M.jar() return setmetatable({ list = {} }, jar) end
+function M.jar() return setmetatable({ list = {}, soonest = math.huge }, jar) end
 
 return M
