@@ -86,11 +86,19 @@ typedef struct bide_options {
   /* In a sandbox: what may be connected to, "host:port" each, ended by NULL: "*" stands for any
    * host or any port. NULL: no network at all. Copied. */
   const char *const *network;
+  /* In a sandbox: a directory beneath which files may be read: by loadfile, dofile and require
+   * (root/?.lua, root/?/init.lua; text only), and as certificates for TLS. Paths are relative to
+   * it; neither ".." nor symbolic links lead out of it (where the kernel lacks openat2, links are
+   * not followed at all). Regular files alone; nothing can be written. NULL: no files. */
+  const char *root;
 } bide_options;
 
 /* All defaults; in C and C++: bide_options o = BIDE_OPTIONS; */
 #define BIDE_OPTIONS                                                                               \
-  { sizeof(bide_options), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL }
+  {                                                                                                \
+    sizeof(bide_options), NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL,  \
+        NULL                                                                                       \
+  }
 
 /* Makes a host: a new Lua state with the standard libraries and bide, which `require "bide"` finds.
  * `options` may be NULL and is not kept (nor is what it points to, but for `loop` and the

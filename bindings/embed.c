@@ -211,6 +211,7 @@ static int open_host(lua_State *L) {
   if (bide__post_open(h) != 0) return luaL_error(L, "cannot make the host's wake-up handle");
   set_limits(L, h, o);
   if (o->sandbox) bide__sandbox(L, h);
+  if (o->sandbox && o->root) bide__sandbox_files(L, h);
   lua_pushlightuserdata(L, h);
   return 1;
 }
@@ -244,10 +245,12 @@ bide_host *bide_new(const bide_options *options) {
   struct bide_policy *policy = NULL;
   uv_loop_t *own = NULL;
   bide_host *h = NULL;
+  int status = 0;
   if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
   if (!o.loop) o.loop = own = new_loop();
-  if (o.loop && (!o.sandbox || (policy = bide__policy_new(o.network)) != NULL))
-    h = make(&o, policy);
+  if (o.sandbox) policy = bide__policy_new(o.network, o.root, &status);
+  if (status != 0 && o.report && o.root) o.report(o.report_ud, "bide: the root cannot be opened");
+  if (o.loop && status == 0) h = make(&o, policy);
   if (h) {
     h->embed_loop = own;
     return h;

@@ -23,5 +23,7 @@ void bide__futures_close(bide_host *h);
 
 /* Shrinks the libraries of a state, before a script has run in it. May raise. */
 void bide__sandbox(lua_State *L, bide_host *h);
+/* Then: loadfile, dofile and require for files beneath the policy's root. May raise. */
+void bide__sandbox_files(lua_State *L, bide_host *h);
 
 #endif

@@ -39,6 +39,10 @@ static const char *const loaded_names[] = {"_G",       "coroutine", "math", "os"
                                            "string",   "table",     "utf8", "bide.core", "bide.tcp",
                                            "bide.tls", "bide.http", NULL};
 
+static const char *const preload_names[] = {
+    "bide",         "bide.http", "bide.http.cookies", "bide.http.encode", "bide.pipe",
+    "bide.require", NULL};
+
 static int is_listed(const char *const *names, const char *name) {
   for (; *names; names++)
     if (strcmp(*names, name) == 0) return 1;
@@ -217,7 +221,8 @@ static void guard_tables(lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* Modules are those compiled in; no path, no C library. */
+/* Modules are those compiled in, but for what would make a core anew, whole; no path, no C library.
+ */
 static void shrink_package(lua_State *L) {
   int n;
   if (!push_library(L, LUA_LOADLIBNAME)) return;
@@ -228,6 +233,9 @@ static void shrink_package(lua_State *L) {
   }
   lua_pop(L, 1);
   keep_only(L, package_names);
+  lua_getfield(L, -1, "preload");
+  keep_only(L, preload_names);
+  lua_pop(L, 1);
   lua_getfield(L, -1, "loaded");
   keep_only(L, loaded_names);
   lua_pop(L, 2);

@@ -62,6 +62,9 @@ static int l_setup(lua_State *L) {
   bide_httplib *lib = bide__httplib(L);
   size_t i;
   luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  for (i = 0; i < sizeof methods / sizeof methods[0]; i++)
+    luaL_argexpected(L, lua_getfield(L, 1, methods[i].name) == LUA_TTABLE, 1, methods[i].name);
   for (i = 0; i < BIDE_HF_COUNT; i++) {
     luaL_unref(L, LUA_REGISTRYINDEX, lib->helpers[i]);
     lua_getfield(L, 1, helpers[i]);
@@ -69,7 +72,7 @@ static int l_setup(lua_State *L) {
   }
   for (i = 0; i < sizeof methods / sizeof methods[0]; i++) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, lib->methods[methods[i].type]);
-    lua_getfield(L, 1, methods[i].name);
+    lua_pushvalue(L, 2 + (int)i);
     lua_pushnil(L);
     while (lua_next(L, -2)) {
       lua_pushvalue(L, -2);

@@ -5,6 +5,7 @@
  * first required. Owns nothing. */
 #include "preload.h"
 #include "bindings.h"
+#include "net/secure.h"
 #include "tls.h"
 
 #include <lauxlib.h>
@@ -19,10 +20,8 @@ static int l_load_file(lua_State *L) {
 }
 
 void bide__preload_tls(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_bide_openssl);
-  lua_setfield(L, -2, "bide.openssl");
-  lua_pop(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, BIDE_TLS_MODULE);
 }
 
 void bide__preload(lua_State *L) {

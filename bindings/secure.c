@@ -12,14 +12,13 @@ static const char hold_key = 0; /* its address: the metatable's place in the reg
 
 /* ---- the module ---- */
 
-/* Pushes what `require "bide.openssl"` gives: from the registry where it is built in. */
+/* Pushes what `require "bide.openssl"` gives; where that is built in, what the registry has, for a
+ * script could put another address there. */
 static void require_module(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  if (lua_getfield(L, -1, BIDE_TLS_MODULE) != LUA_TFUNCTION) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, BIDE_TLS_MODULE) != LUA_TFUNCTION) {
     lua_pop(L, 1);
     lua_getglobal(L, "require");
   }
-  lua_remove(L, -2);
   lua_pushliteral(L, BIDE_TLS_MODULE);
   lua_call(L, 1, 1);
 }

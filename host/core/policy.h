@@ -10,14 +10,22 @@
 
 typedef struct bide_policy bide_policy;
 
-/* `network`: "host:port" each, NULL at the end, "*" for any; NULL: none. Copied. NULL when there is
- * no memory. Outlives the state. */
-bide_policy *bide__policy_new(const char *const *network);
+/* `network`: "host:port" each, NULL at the end, "*" for any; NULL: none. `root`: the directory
+ * whose files may be read; NULL: none. Copied, opened. NULL and *status (negative) without memory
+ * or such a directory. Outlives the state. */
+bide_policy *bide__policy_new(const char *const *network, const char *root, int *status);
 void bide__policy_free(bide_policy *p);
 
 /* 0, or UV_EACCES. The name is compared as it was given, before it is looked up. */
 int bide__may_connect(const bide_host *h, const char *host, int port);
-/* Anything else than connecting: listening, datagrams, local sockets, files, processes. */
+/* Looking up a name: one to which some connection is allowed. */
+int bide__may_resolve(const bide_host *h, const char *host);
+/* Anything else than connecting: listening, datagrams, local sockets, processes. */
 int bide__may_open(const bide_host *h);
+
+/* Opens a file for reading, beneath the root where there is a policy: `path` is then relative to
+ * it, and neither ".." nor a symbolic link leads out of it; only regular files. The caller closes.
+ * A descriptor, or negative: UV_EACCES, UV_ENOENT… */
+int bide__file_open(const bide_host *h, const char *path);
 
 #endif

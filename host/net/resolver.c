@@ -5,6 +5,7 @@
  * first query until its answer comes, or until it is taken back unbegun. One whose answer was in
  * the cache stands in `known` until the next turn of the loop. */
 #include "resolver.h"
+#include "core/policy.h"
 #include "hosts.h"
 #include "names.h"
 #include "plain.h"
@@ -123,7 +124,7 @@ bide_addrs *bide__resolve_now(bide_host *h, const char *name, int family, int *s
     for (int i = 0; i < 2; i++)
       if (family == AF_UNSPEC || family == (i ? AF_INET6 : AF_INET))
         bide__addr_literal(local[i], 0, &at[n++]);
-  } else {
+  } else if ((*status = bide__may_resolve(h, name)) == 0) {
     n = from_hosts(h, name, family, at, status);
   }
   bide_addrs *a = n ? new_addrs(h, at, n) : NULL;
@@ -326,6 +327,7 @@ int bide__resolve(bide_host *h, bide_query *q, const char *name, int family,
   int status;
   bide_resolver *r = resolver_of(h, &status);
   if (!r) return status;
+  if ((status = bide__may_resolve(h, name)) != 0) return status;
   bide_addrs *known = cache_get(r, name, family);
   bide_lookup *l = known ? NULL : find_lookup(r, name, family);
   if (!l) l = new_lookup(r, name, family, known);

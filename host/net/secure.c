@@ -5,9 +5,11 @@
  * handshakes of a listener, in a ring of its layer's, so that they end with it. */
 #include "secure.h"
 #include "core/limit.h"
+#include "core/policy.h"
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 const bide_tls_core bide__tls_core = {
     .alloc = bide__alloc,
@@ -25,6 +27,7 @@ const bide_tls_core bide__tls_core = {
     .conn_close = bide__conn_close,
     .conn_event = bide__conn_event,
     .conn_ended = bide__conn_ended,
+    .file_open = bide__file_open,
     .charge = bide__charge,
     .refund = bide__refund,
 };
@@ -63,11 +66,21 @@ typedef struct bide_tls_entry {
 
 #define LOOK_AGAIN 1000 /* ms until files are looked at again */
 
-static mark mark_of(bide_tls_pem file) {
+static int look_at(const bide_host *h, const char *path, struct stat *st) {
+  int fd, status;
+  if (!h->policy) return stat(path, st);
+  fd = bide__file_open(h, path);
+  if (fd < 0) return -1;
+  status = fstat(fd, st);
+  close(fd);
+  return status;
+}
+
+static mark mark_of(const bide_host *h, bide_tls_pem file) {
   struct stat st;
   mark m;
   memset(&m, 0, sizeof m);
-  if (!file.p || strstr(file.p, "-----BEGIN") || stat(file.p, &st)) return m;
+  if (!file.p || strstr(file.p, "-----BEGIN") || look_at(h, file.p, &st)) return m;
   m.dev = st.st_dev;
   m.ino = st.st_ino;
   m.size = st.st_size;
@@ -80,18 +93,20 @@ static int is_same(const mark *a, const mark *b) {
          a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-static void look(bide_tls_entry *e, const bide_tls_config *config, uint64_t now) {
+static void look(const bide_host *h, bide_tls_entry *e, const bide_tls_config *config,
+                 uint64_t now) {
   e->looked = now;
-  e->marks[0] = mark_of(config->ca);
-  e->marks[1] = mark_of(config->cert);
-  e->marks[2] = mark_of(config->key);
+  e->marks[0] = mark_of(h, config->ca);
+  e->marks[1] = mark_of(h, config->cert);
+  e->marks[2] = mark_of(h, config->key);
 }
 
 /* Have its files stayed as they were? Looked at once a second at the most. */
-static int is_fresh(bide_tls_entry *e, const bide_tls_config *config, uint64_t now) {
+static int is_fresh(const bide_host *h, bide_tls_entry *e, const bide_tls_config *config,
+                    uint64_t now) {
   bide_tls_entry seen;
   if (now - e->looked < LOOK_AGAIN) return 1;
-  look(&seen, config, now);
+  look(h, &seen, config, now);
   e->looked = now;
   for (int i = 0; i < 3; i++)
     if (!is_same(&e->marks[i], &seen.marks[i])) return 0;
@@ -130,7 +145,7 @@ static int make(bide_net *net, const bide_tls_config *config, const char *key, s
   if (!e) return UV_ENOMEM;
   e->n = n;
   memcpy(e->key, key, n);
-  look(e, config, uv_now(net->host->loop));
+  look(net->host, e, config, uv_now(net->host->loop));
   int status = net->tls->context_new(&bide__tls_core, net->host, config, &e->context, why);
   if (status) bide__free(net->host, e, sizeof *e + n);
   else *out = e;
@@ -142,7 +157,7 @@ bide_tls_context *bide__tls_client_known(bide_host *h, const bide_tls_config *co
   bide_net *net = bide__net(h);
   bide_tls_entry *e = net ? take(net, key, n) : NULL;
   if (!e) return NULL;
-  if (!is_fresh(e, config, uv_now(h->loop))) {
+  if (!is_fresh(h, e, config, uv_now(h->loop))) {
     free_entry(net, e);
     return NULL;
   }

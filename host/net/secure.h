@@ -58,7 +58,7 @@ typedef void (*bide_tls_done)(bide_conn *c, void *user, int status);
 
 struct bide_tls_module {
   int abi;
-  /* 0 and *out, or UV_ENOMEM, or BIDE_ETLS and *why. Reads files. */
+  /* 0 and *out, or UV_ENOMEM, or BIDE_ETLS and *why. Reads files, as far as the host may. */
   int (*context_new)(const bide_tls_core *core, bide_host *h, const bide_tls_config *config,
                      bide_tls_context **out, bide_tls_failure *why);
   void (*context_ref)(bide_tls_context *x);
@@ -96,6 +96,8 @@ struct bide_tls_core {
   void (*conn_close)(bide_conn *c);
   void (*conn_event)(bide_conn *c, int events);
   void (*conn_ended)(bide_conn *c);
+  /* A file for reading, as far as the host may: see policy.h. */
+  int (*file_open)(const bide_host *h, const char *path);
   /* What OpenSSL holds for the host, for its memory limit: see limit.h. */
   int (*charge)(bide_host *h, size_t size);
   void (*refund)(bide_host *h, size_t size);

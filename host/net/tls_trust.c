@@ -22,8 +22,21 @@ static int is_text(bide_tls_pem pem) {
   return strstr(pem.p, "-----BEGIN") != NULL;
 }
 
-static BIO *open_pem(bide_tls_pem pem) {
-  return is_text(pem) ? BIO_new_mem_buf(pem.p, (int)pem.n) : BIO_new_file(pem.p, "r");
+static BIO *open_pem(const bide_tls_context *x, bide_tls_pem pem) {
+  FILE *file;
+  BIO *in;
+  int fd;
+  if (is_text(pem)) return BIO_new_mem_buf(pem.p, (int)pem.n);
+  fd = x->core->file_open(x->host, pem.p);
+  if (fd < 0) {
+    ERR_raise_data(ERR_LIB_SYS, -fd, "%.200s", pem.p);
+    return NULL;
+  }
+  file = fdopen(fd, "r");
+  in = file ? BIO_new_fp(file, BIO_CLOSE) : NULL;
+  if (file && !in) fclose(file);
+  else if (!file) close(fd);
+  return in;
 }
 
 /* What to call it in an error: a path, never a key's text. */
@@ -80,10 +93,10 @@ static int is_directory(const char *path) {
 
 static int load_given(bide_tls_context *x, bide_tls_pem ca, bide_tls_failure *why) {
   int ok;
-  if (!is_text(ca) && is_directory(ca.p)) {
+  if (!is_text(ca) && !x->host->policy && is_directory(ca.p)) {
     ok = SSL_CTX_load_verify_dir(x->ctx, ca.p);
   } else {
-    BIO *in = open_pem(ca);
+    BIO *in = open_pem(x, ca);
     ok = in && add_trusted(x, in);
     BIO_free(in);
   }
@@ -198,11 +211,11 @@ static int use_key(bide_tls_context *x, BIO *in) {
 int bide__tls_load_cert(bide_tls_context *x, const bide_tls_config *config, bide_tls_failure *why) {
   bide_tls_pem key = config->key.p ? config->key : config->cert;
   if (!config->cert.p) return 0;
-  BIO *in = open_pem(config->cert);
+  BIO *in = open_pem(x, config->cert);
   int ok = in && use_chain(x, in);
   BIO_free(in);
   if (!ok) return refuse(why, config->cert, "cert");
-  in = open_pem(key);
+  in = open_pem(x, key);
   ok = in && use_key(x, in);
   BIO_free(in);
   if (!ok) return refuse(why, key, "key");
