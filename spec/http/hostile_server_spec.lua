@@ -4,27 +4,9 @@
 local bide = require "bide"
 local process = require "spec.support.process"
 local raw = require "spec.support.http"
-local http = bide.http
+local http, bounded = bide.http, raw.bounded
 
 local ok_head = "HTTP/1.1 200 OK\r\n"
-
---- What the kernel says that the process holds, in kB.
-local function resident()
-  local file = io.open "/proc/self/status"
-  if not file then return 0 end
-  local _ <close> = file
-  return tonumber(file:read "a":match "VmRSS:%s+(%d+)")
-end
-
---- Runs f, which must take less than `seconds` and leave the process with less than `megabytes`
---- more. (Sanitizers keep what is freed.)
-local function bounded(seconds, megabytes, f)
-  local began, before = bide.now(), resident()
-  f()
-  local took, more = bide.now() - began, resident() - before
-  assert(took < seconds, ("took %.1f s"):format(took))
-  assert(process.build:find "san" or more < megabytes * 1024, ("took %d kB"):format(more))
-end
 
 local function code_for(bytes, opts)
   local code

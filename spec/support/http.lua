@@ -3,6 +3,7 @@
 -- sends given bytes.
 
 local bide = require "bide"
+local process = require "spec.support.process"
 
 local M = {}
 
@@ -79,6 +80,24 @@ function M.read_response(stream)
   local length = tonumber(head:lower():match("content%-length: (%d+)") or "0")
   local body = length > 0 and stream:read_exactly(length) or ""
   return tonumber(head:match("^HTTP/1%.%d (%d+)")), body, head
+end
+
+--- What the kernel says that the process holds, in kB.
+local function resident()
+  local file = io.open "/proc/self/status"
+  if not file then return 0 end
+  local _ <close> = file
+  return tonumber(file:read "a":match "VmRSS:%s+(%d+)")
+end
+
+--- Runs f, which must take less than `seconds` and leave the process with less than `megabytes`
+--- more. (Sanitizers keep what is freed.)
+function M.bounded(seconds, megabytes, f)
+  local began, before = bide.now(), resident()
+  f()
+  local took, more = bide.now() - began, resident() - before
+  assert(took < seconds, ("took %.1f s"):format(took))
+  assert(process.build:find "san" or more < megabytes * 1024, ("took %d kB"):format(more))
 end
 
 --- The error that f raises.
