@@ -24,7 +24,7 @@ local function answer(s)
     elseif word == "go" then s:write "line\n"
     elseif word == "last" then s:write "these are they"; return
     elseif word == "sleep" then
-      bide.sleep(0.5)
+      bide.sleep(2.5) -- until nothing goes into the pipe any more
       local n = 0
       repeat
         local piece = s:read()
