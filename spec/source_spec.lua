@@ -154,6 +154,18 @@ describe("a document", function()
   end)
 end)
 
+-- (Those in C: spec/program/embed_examples_spec.lua.)
+describe("an example", function()
+  it("is run by a spec", function()
+    local text = process.read_file "spec/examples_spec.lua"
+    for _, path in ipairs(find("examples", "-maxdepth", "1", "-type", "f")) do
+      local name = path:match "([%w_]+)%.lua$"
+      assert.truthy(text:find('output "' .. name .. '"', 1, true) or
+        text:find('output("' .. name .. '"', 1, true), path)
+    end
+  end)
+end)
+
 describe("ARCHITECTURE.md", function()
   it("names functions that are there", function()
     local text = {}

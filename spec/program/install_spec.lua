@@ -19,7 +19,7 @@ describe("an installed bide", function()
       "bin/bide", "lib/libbide.a", "lib/libbide.so", "lib/libbide.so.0", "include/bide.h",
       "lib/pkgconfig/bide.pc", "lib/cmake/bide/bide-config.cmake",
       "lib/cmake/bide/bide-config-version.cmake",
-      "share/lua/5.4/bide/init.lua", "lib/lua/5.4/bide/core.so",
+      "share/lua/5.4/bide/init.lua", "lib/lua/5.4/bide/core.so", "share/man/man1/bide.1",
     } do
       assert.is_true(bide:has(path), path)
     end
