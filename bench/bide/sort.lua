@@ -3,7 +3,7 @@
 -- unchanged in stock Lua.
 
 local count = tonumber(arg[1])
-local ROUNDS = 5
+local ROUNDS = 20
 
 local function numbers(seed)
   local list = {}
