@@ -14,7 +14,9 @@ local ssl = require "ssl"
 local have_luasec = os.execute "lua5.4 -e 'require \"ssl\"' 2>/dev/null" == true
 local https_path = package.searchpath("ssl.https", package.path)
 
----What ssl_pairs.lua asks for.
+---What ssl_pairs.lua asks for. `full` is set when it says so, on another connection.
+local full = bide.event()
+
 local function answer(s)
   for line in s:lines() do
     local word, rest = line:match "^(%S*) ?(.*)$"
@@ -22,9 +24,11 @@ local function answer(s)
     elseif word == "size" then s:write(("x"):rep(tonumber(rest)))
     elseif word == "half" then s:write "half a "
     elseif word == "go" then s:write "line\n"
+    elseif word == "full" then full:set() s:write "noted\n"
     elseif word == "last" then s:write "these are they"; return
     elseif word == "sleep" then
-      bide.sleep(2.5) -- until nothing goes into the pipe any more
+      full:wait() -- until nothing goes into the pipe any more
+      full:clear()
       local n = 0
       repeat
         local piece = s:read()
@@ -45,8 +49,10 @@ describe("a program for LuaSec", function()
   it("sees over bide what it sees over LuaSec", function()
     if not have_luasec then return pending "LuaSec is missing" end
     local port = serve(function(s) pcall(answer, s) end, { alpn = { "a", "b" } })
-    local silent = bide.tcp.listen("127.0.0.1", 0, function() bide.future():await() end,
-      { daemon = true })
+    local silent = bide.tcp.listen("127.0.0.1", 0, function(s)
+      bide.future():await()
+      return s -- which until then is not garbage
+    end, { daemon = true })
     local line = ("%s %d %d %s"):format("spec/support/ssl_pairs.lua", port,
       select(2, silent:address()), (certs.path "ca.pem":gsub("/ca.pem$", "")))
     local here = os.getenv "PWD"

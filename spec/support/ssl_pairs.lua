@@ -127,6 +127,10 @@ while ok and sum < 3e7 do
   sum = sum + (ok or last)
 end
 show("a full pipe", ok, err, last < 1000000, s:want())
+local other = open()
+ask(other, "full")
+other:receive()
+other:close()
 s:settimeout(20)
 local total = sum
 local rest = 1000000 - last
