@@ -86,7 +86,7 @@ end)
 -- `script` gives it a terminal, whose echo is part of what it prints.
 describe("bide alone on a terminal", function()
   local function at_terminal(typed)
-    local words = { "script", "-qec", process.program, "/dev/null" }
+    local words = { "script", "-qec", "exec " .. process.program, "/dev/null" }
     local result = process.run(words, { stdin = typed, seconds = 30 })
     return result.out:gsub("\r", ""), result.status
   end
@@ -106,7 +106,7 @@ describe("bide alone on a terminal", function()
       until grep -q begun "$1"; do sleep 0.01; done
       printf "\\003'on'\\n\\004"
     ]])
-    local line = "sh $0/type $0/out | script -qefc $1 $0/out"
+    local line = 'sh $0/type $0/out | script -qefc "exec $1" $0/out'
     local result = process.run({ "sh", "-c", line, dir, process.program }, { seconds = 30 })
     assert.equal(0, result.status)
     assert.matches("> on\r\n> \r\n$", result.out)
