@@ -19,7 +19,7 @@ function M.has(name) return os.execute("command -v " .. name .. " >/dev/null 2>&
 function M.run(command)
   local dir = process.temporary_directory()
   local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
-  local full = ("(cd '%s'; timeout -k 5 30 sh -c %s >out 2>&1 </dev/null; "
+  local full = ("(cd '%s'; timeout -k 5 90 sh -c %s >out 2>&1 </dev/null; "
     .. "echo $? >rc.new; mv rc.new rc) &")
     :format(dir, process.quote(command))
   os.execute(full)
