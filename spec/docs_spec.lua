@@ -48,11 +48,16 @@ local function run(snippet, name)
   return lines
 end
 
+-- Nothing is sliced under the thread sanitizer and in the portable build (spec/compute_spec.lua).
+local build = os.getenv "BIDE_BUILD" or ""
+local sliced = not build:find "tsan" and not build:find "portable"
+
 local pages = process.run({ "sh", "-c", "ls README.md docs/*.md docs/reference/*.md" }).out
 for path in pages:gmatch "[^\n]+" do
   describe(path .. " #core", function()
     for _, snippet in ipairs(snippets(path)) do
-      it(("runs and prints what it says, at line %d"):format(snippet.line), function()
+      local spec = (sliced or not snippet.code:find("bide.compute", 1, true)) and it or pending
+      spec(("runs and prints what it says, at line %d"):format(snippet.line), function()
         assert.same(promised(snippet.code), run(snippet, path))
       end)
     end

@@ -217,3 +217,15 @@ function dns.resolve(name, opts) end
 ---Asks these servers instead of those of resolv.conf; nothing: those again.
 ---@param list? string[]  "address[:port]"
 function dns.servers(list) end
+
+---@class bide
+local bide = {}
+
+---Copies both ways until both ends have come; an end of one side is handed on to the other, which
+---may go on sending. An error of either side ends both directions. Closes neither stream.
+---@async
+---@param a bide.Stream
+---@param b bide.Stream
+---@return integer a_to_b  bytes
+---@return integer b_to_a  bytes
+function bide.pipe_streams(a, b) end
