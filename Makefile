@@ -254,7 +254,7 @@ oom: $(BUILD)/spec/oom
 
 # The library's C face, driven by programs of its own.
 EMBED_TESTS := $(patsubst spec/embed/%.c,$(BUILD)/spec/embed/%,$(wildcard spec/embed/test_*.c))
-EMBED_SUPPORT := $(call objects,spec/embed/check.c)
+EMBED_SUPPORT := $(call objects,spec/embed/check.c spec/embed/scripts.c)
 $(BUILD)/spec/embed/%: $(OBJ)/spec/embed/%.o $(EMBED_SUPPORT) $(LIB_A)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $< $(EMBED_SUPPORT) $(LIB_A) $(PROGRAM_LIBS)

@@ -16,14 +16,16 @@ static const char host_key = 0; /* its address is the key in the registry */
 
 /* ---- memory ---- */
 
+/* Nobody would free what a finalizer brings about after teardown. */
 void *bide__alloc(bide_host *h, size_t size) {
-  void *p = h->alloc(h->alloc_ud, NULL, 0, size);
+  void *p = BIDE_UNLIKELY(h->dead) ? NULL : h->alloc(h->alloc_ud, NULL, 0, size);
   if (p) h->held += size;
   return p;
 }
 
 void *bide__realloc(bide_host *h, void *p, size_t osize, size_t nsize) {
-  void *q = h->alloc(h->alloc_ud, p, p ? osize : 0, nsize);
+  void *q = NULL;
+  if (BIDE_LIKELY(!h->dead)) q = h->alloc(h->alloc_ud, p, p ? osize : 0, nsize);
   if (q || nsize == 0) h->held += nsize - (p ? osize : 0);
   return q;
 }
@@ -214,6 +216,7 @@ static void free_memory(bide_host *h) {
   bide__sites_fini(h);
   bide__free(h, h->deadlock, h->deadlock_size);
   bide__free(h, h->read_buffer, BIDE_READ_BUFFER);
+  h->deadlock = h->read_buffer = NULL;
 }
 
 static void close_parts(bide_host *h) {

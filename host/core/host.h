@@ -175,8 +175,8 @@ bide_host *bide__host_open(lua_State *L, uv_loop_t *loop);
  * run the loop until they are closed, free. Idempotent. */
 void bide__host_close(bide_host *h);
 
-/* Memory through the state's allocator; NULL when there is none left. Sizes are given back at free.
- */
+/* Memory through the state's allocator; NULL when there is none left, and after teardown. Sizes are
+ * given back at free. */
 void *bide__alloc(bide_host *h, size_t size);
 void *bide__realloc(bide_host *h, void *p, size_t osize, size_t nsize);
 void bide__free(bide_host *h, void *p, size_t size);

@@ -47,6 +47,7 @@ static void hook_cancel(lua_State *L, lua_Debug *ar) {
   (void)ar;
   lua_sethook(L, lua_gethook(h->main), lua_gethookmask(h->main), lua_gethookcount(h->main));
   if (h->guard) bide__guard(h, L);
+  if (h->closed) raise_killed(L); /* nobody waits for the handler of an xpcall */
   if (h->current && bide__task_refused(h->current))
     bide__raise_status(L, h, UV_ECANCELED, "compute");
 }

@@ -216,4 +216,5 @@ void bide__sites_fini(bide_host *h) {
   h->sites = NULL;
   h->site_index = NULL;
   h->sites_n = h->sites_cap = 0;
+  memset(h->site_cache, 0, sizeof h->site_cache); /* finalizers of lua_close still ask */
 }

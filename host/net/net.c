@@ -9,6 +9,8 @@
 #include "secure.h"
 #include "core/error.h"
 
+#include <stdio.h>
+
 void bide__net_link(bide_netlink *ring, bide_netlink *l) {
   l->next = ring->next;
   l->prev = ring;
@@ -56,6 +58,7 @@ bide_net *bide__net(bide_host *h) {
 }
 
 void bide__net_report(bide_host *h, const char *text) {
-  (void)h;
-  lua_writestringerror("bide: %s\n", text);
+  char message[300];
+  snprintf(message, sizeof message, "bide: %s", text);
+  bide__report(h, message);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_teardown.c: hosts freed in the middle of anything: in bounded time, with nothing left. */
-#include "check.h"
+#include "scripts.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,101 +17,139 @@ enum { CHECKED = 1 };
 enum { CHECKED = 0 };
 #endif
 
-static char text[1200];
-
-static const char *with_bide(const char *script) {
-  snprintf(text, sizeof text, "local bide = require 'bide' %s", script);
-  return text;
+/* The descriptors of this process. */
+static int descriptors(void) {
+  int fd, n = 0;
+  for (fd = 0; fd < 1024; fd++) n += fcntl(fd, F_GETFD) >= 0;
+  return n;
 }
 
-static const char *const scripts[] = {
-    "bide.sleep(60)",
-    "bide.future():await()",
-    "while true do pcall(bide.sleep, 1) end",
-    "while true do pcall(bide.sleep, 0) end",
-    "local t <close> = setmetatable({}, {__close = function() while true do end end}) "
-    "bide.sleep(60)",
-    "local t <close> = setmetatable({}, {__close = function() while true do pcall(error) end end}) "
-    "bide.sleep(60)",
-    "local t <close> = setmetatable({}, {__close = function() pcall(bide.sleep, 1) error 'x' end}) "
-    "bide.sleep(60)",
-    "coroutine.wrap(function() pcall(bide.sleep, 60) while true do end end)()",
-    "local co = coroutine.wrap(function() while true do pcall(bide.sleep, 60) end end) co()",
-    "pcall(bide.sleep, 60) xpcall(function() while true do end end, function() while true do end "
-    "end)",
-    "bide.shield(function() bide.sleep(60) end)",
-    "bide.shield(function() while true do pcall(bide.sleep, 60) end end)",
-    "bide.timeout(60, bide.sleep, 70)",
-    "bide.group(function(g) for i = 1, 10 do g:spawn(bide.sleep, 60) end end)",
-    "bide.group(function(g) g:spawn(function() while true do pcall(bide.sleep, 60) end end) end)",
-    "bide.gather(function() bide.sleep(60) end, function() bide.shield(bide.sleep, 60) end)",
-    "bide.race{function() bide.sleep(60) end, function() while true do pcall(bide.sleep, 1) end "
-    "end}",
-    "for i = 1, 100 do bide.spawn(bide.sleep, 60) end",
-    "for i = 1, 10 do bide.daemon(bide.sleep, 60) end bide.sleep(60)",
-    "local t = bide.spawn(bide.sleep, 60) t:on_done(function() while true do end end) "
-    "bide.sleep(60)",
-    "bide.compute(function() while true do end end)",
-    "bide.compute(function() while true do pcall(function() while true do end end) end end)",
-    "local function deep(n) if n == 0 then bide.sleep(60) else bide.spawn(deep, n - 1):await() end "
-    "end deep(100)",
-    "local function deep(n) if n == 0 then bide.sleep(60) else bide.gather{function() deep(n - 1) "
-    "end} end end deep(50)",
-    "setmetatable({}, {__gc = function() error 'in gc' end}) bide.sleep(60)",
-    "keep = setmetatable({}, {__gc = function() bide.sleep(1) end}) bide.sleep(60)",
-    "keep = setmetatable({}, {__gc = function() bide.spawn(print) bide.future():resolve() end}) "
-    "bide.sleep(60)",
-    "bide.spawn(error, 'unseen') bide.sleep(60)",
-    "local f = bide.future() bide.spawn(function() f:await() end) bide.sleep(60)",
-    "local s = bide.tcp.listen('127.0.0.1', 0, function(c) c:read() end) local _, p = s:address() "
-    "local c = bide.tcp.connect('127.0.0.1', p) c:read()",
-    "local s = bide.tcp.listen('127.0.0.1', 0, function(c) bide.sleep(60) end) local _, p = "
-    "s:address() local c = bide.tcp.connect('127.0.0.1', p) c:write(('x'):rep(1 << 24))",
-    "local s = bide.http.serve({port = 0}, function() bide.sleep(60) end) local _, p = s:address() "
-    "bide.http_get('http://127.0.0.1:' .. p)",
-    "bide.dns.resolve('localhost')",
-    "local u = bide.udp.bind('127.0.0.1', 0) u:recv()",
-    "for i in bide.interval(60) do end",
-    "local ch = bide.channel() ch:send(1)",
-    "local l = bide.lock() local g <close> = l:acquire() bide.spawn(function() l:acquire() end) "
-    "bide.sleep(60)",
-    "bide.on_unhandled(function() while true do end end) pcall(bide.sleep, 60) error 'x'",
-};
-enum { SCRIPTS = sizeof scripts / sizeof scripts[0] };
+/* Frees the host, in bounded time; says which scripts did not let it. */
+static void end_timed(bide_host *host, held *h, const char *what) {
+  double start = now();
+  end_host(host, h);
+  if (h->blocks || now() - start > 5)
+    printf("%ld blocks, %.1f s: %s\n", h->blocks, now() - start, what);
+  CHECK(now() - start < 5);
+}
+
+/* Some turns of the loop, with a moment for what comes from outside. */
+static void run_turns(bide_host *host, int turns) {
+  struct pollfd p = {bide_fd(host), POLLIN, 0};
+  while (turns-- > 0) {
+    int ms = bide_timeout(host);
+    poll(&p, 1, ms < 0 || ms > 1 ? 1 : ms);
+    bide_step(host, 0.002);
+  }
+}
+
+static void free_after(const bide_options *o, const char *script, int turns, int before) {
+  held h;
+  bide_host *host = begin_scripted(o, &h);
+  CHECK(spawn_script(host, script) == 0);
+  run_turns(host, turns);
+  end_timed(host, &h, script);
+  if (descriptors() != before) printf("descriptors are left by: %s\n", script);
+  CHECK(descriptors() == before);
+}
 
 /* Each script, freed after so many turns: from before its first step on. */
 static void free_in_the_middle(void) {
+  static const int after[] = {0, 1, 3, 12};
   held h;
-  int i, turns, k;
-  for (i = 0; i < SCRIPTS; i++)
-    for (turns = 0; turns < 4; turns += 1 + turns) {
-      bide_host *host = begin_host(NULL, &h);
-      double start;
-      CHECK(spawn_script(host, with_bide(scripts[i])) == 0);
-      for (k = 0; k < turns; k++) bide_run(host, UV_RUN_NOWAIT);
-      start = now();
-      end_host(host, &h);
-      if (h.blocks || now() - start > 5)
-        printf("%ld blocks, %.1f s: %s\n", h.blocks, now() - start, scripts[i]);
-      CHECK(now() - start < 5);
-    }
+  int before, i;
+  size_t k;
+  end_host(begin_scripted(NULL, &h), &h);
+  before = descriptors();
+  for (k = 0; k < sizeof after / sizeof after[0]; k++) {
+    for (i = 0; i < script_count; i++) free_after(NULL, scripts[i], after[k], before);
+    for (i = 0; lonely_scripts[i]; i++) free_after(NULL, lonely_scripts[i], after[k], before);
+  }
 }
 
-/* Some of them together, in an order that differs each time; but for the last, whose handler would
- * stay in an error of another. */
-static void free_all_together(void) {
+/* Suspended in mid-code, where no wait can be refused. */
+static void free_what_computes(void) {
+  static const char *const computing[] = {
+      "while true do end",
+      "while true do pcall(function() while true do end end) end",
+      "xpcall(function() while true do end end, function() while true do end end)",
+      "local t <close> = closing(function() while true do end end) while true do end",
+      "coroutine.wrap(function() while true do pcall(bide.spawn, print) end end)()",
+      "for i = 1, 10 do bide.spawn(function() while true do end end) end while true do end",
+  };
+  bide_options o = BIDE_OPTIONS;
   held h;
-  int round, i, k;
-  unsigned seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : (unsigned)uv_hrtime();
-  printf("seed %u\n", seed);
-  srand(seed);
-  for (round = 0; round < 10; round++) {
-    bide_host *host = begin_host(NULL, &h);
-    for (i = 0; i < 12; i++)
-      CHECK(spawn_script(host, with_bide(scripts[rand() % (SCRIPTS - 1)])) == 0);
-    for (k = rand() % 4; k > 0; k--) bide_step(host, 0.002);
-    end_host(host, &h);
+  size_t i;
+  int before;
+  o.cpu_slice = 0.001;
+  end_host(begin_scripted(&o, &h), &h);
+  before = descriptors();
+  for (i = 0; i < sizeof computing / sizeof computing[0]; i++)
+    free_after(&o, computing[i], 4, before);
+}
+
+/* ---- all together, in an order that differs each time ---- */
+
+static unsigned seed;
+
+static void count_handle(uv_handle_t *handle, void *arg) {
+  (void)handle;
+  ++*(int *)arg;
+}
+
+/* Nothing of the host's is left on the caller's loop, and no callback comes late. */
+static void check_loop(uv_loop_t *loop) {
+  int handles = 0;
+  uv_walk(loop, count_handle, &handles);
+  CHECK(handles == 0);
+  CHECK(uv_run(loop, UV_RUN_NOWAIT) == 0);
+}
+
+/* What is cut short by a limit runs its clean-up, which may compute for ever: a budget ends that.
+ */
+static bide_options any_options(uv_loop_t *loop) {
+  bide_options o = BIDE_OPTIONS;
+  o.loop = rand() % 2 ? loop : NULL;
+  o.cpu_slice = rand() % 3 ? 0 : 0.002;
+  o.memory_limit = rand() % 3 ? 0 : (size_t)(1 + rand() % 8) << 20;
+  o.max_tasks = rand() % 4 ? 0 : 30;
+  if (o.memory_limit || o.max_tasks) o.cpu_budget = 0.1;
+  return o;
+}
+
+static void free_one_of_all(uv_loop_t *loop) {
+  bide_options o = any_options(loop);
+  held h;
+  bide_host *host = begin_scripted(&o, &h);
+  int k;
+  for (k = 0; k < 12; k++) {
+    int status = spawn_script(host, scripts[rand() % script_count]);
+    CHECK(status == 0 || o.memory_limit || o.max_tasks);
+    if (rand() % 4 == 0) run_turns(host, 1);
   }
+  run_turns(host, rand() % 8);
+  if (rand() % 10 == 0) bide_cancel_task(host, 1);
+  if (rand() % 10 == 0) bide_cancel(host);
+  if (rand() % 10 == 0) bide_interrupt(host);
+  end_timed(host, &h, "several");
+  check_loop(loop);
+}
+
+/* For TEARDOWN_SECONDS (2); SEED begins elsewhere. */
+static void free_all_together(void) {
+  const char *seconds = getenv("TEARDOWN_SECONDS"), *from = getenv("SEED");
+  double end = now() + (seconds ? atof(seconds) : 2);
+  uv_loop_t loop;
+  int rounds = 0;
+  seed = from ? (unsigned)strtoul(from, NULL, 10) : (unsigned)uv_hrtime();
+  CHECK(uv_loop_init(&loop) == 0);
+  for (; now() < end || rounds == 0; rounds++, seed++) {
+    srand(seed);
+    if (getenv("SEED")) printf("seed %u\n", seed);
+    free_one_of_all(&loop);
+  }
+  printf("%d rounds, seeds up to %u\n", rounds, seed - 1);
+  CHECK(uv_loop_close(&loop) == 0);
 }
 
 /* A host a script calls and frees, again and again: the memory stays flat. */
@@ -219,6 +259,7 @@ static void handles_that_are_left_hold_nothing_up(void) {
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"free_in_the_middle", free_in_the_middle},
+      {"free_what_computes", free_what_computes},
       {"free_all_together", free_all_together},
       {"ten_thousand_hosts", ten_thousand_hosts},
       {"tells_of_tasks_ended_by_teardown", tells_of_tasks_ended_by_teardown},
