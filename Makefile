@@ -351,7 +351,7 @@ format:
 
 # $(call each,COMPILER,FILES,FLAGS): each file by itself, a few at a time.
 each = printf '%s\n' $(2) | xargs -n 8 -P $(PROCESSORS) \
-  $(1) $(ALL_CFLAGS) -Werror -fsyntax-only $(3) -x c
+  $(1) $(filter-out $(TUNING),$(ALL_CFLAGS)) -Werror -fsyntax-only $(3) -x c
 LINTED_HEADERS := $(filter host/% bindings/%,$(HEADERS))
 
 # Each header compiles alone, under both compilers.
