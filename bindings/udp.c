@@ -128,7 +128,7 @@ static void abort_recv(bide_wait *w, int status) {
   bide__wake(w, status);
 }
 
-static const bide_waitops recv_ops = {"recv", abort_recv, NULL, drop_recv, 0};
+static const bide_waitops recv_ops = {"udp recv", abort_recv, NULL, drop_recv, 0};
 
 /* → data, host, port, truncated (true when it was longer than max) */
 static int k_recv(lua_State *L, bide_host *h, bide_wait *w) {
@@ -200,7 +200,7 @@ static void drop_send(bide_wait *w) {
   remove_writer(bide__wait_owner(w));
 }
 
-static const bide_waitops send_ops = {"send", abort_send, NULL, drop_send, 0};
+static const bide_waitops send_ops = {"udp send", abort_send, NULL, drop_send, 0};
 
 enum { SOCKET = 1, DATA, ADDRESS = 3 };
 
