@@ -6,6 +6,8 @@
 #include "lookup.h"
 #include "core/error.h"
 
+#include <stdio.h>
+
 #define GRACE 0.25
 
 enum { V4, V6 };
@@ -19,6 +21,7 @@ typedef struct lookup {
   int status;          /* the first failure */
   int left;            /* queries without an answer */
   bide_addrs *part[2]; /* owned; what each family has answered */
+  char name[64];       /* its beginning, for dumps */
 } lookup;
 
 static void stop(lookup *op) {
@@ -72,7 +75,11 @@ static void drop_lookup(bide_wait *w) {
   free_lookup(op);
 }
 
-static const bide_waitops lookup_ops = {"resolve", abort_lookup, NULL, drop_lookup, 0};
+static void describe_lookup(const bide_wait *w, char *buf, size_t size) {
+  snprintf(buf, size, "resolve %s", bide_container(w, const lookup, wait)->name);
+}
+
+static const bide_waitops lookup_ops = {"resolve", abort_lookup, describe_lookup, drop_lookup, 0};
 
 /* Begins; 0 or a negative code. What is known already stands for the answer of V4. */
 static int begin(lookup *op, const char *name, int family, double timeout) {
@@ -95,6 +102,7 @@ int bide__lookup(lua_State *L, bide_host *h, const char *name, int family, doubl
   lookup *op = bide__alloc(h, sizeof *op);
   if (!op) return luaL_error(L, "not enough memory");
   *op = (lookup){.host = h};
+  snprintf(op->name, sizeof op->name, "%s", name);
   bide__wait_init(h, &op->wait, &lookup_ops);
   int status = begin(op, name, family, timeout);
   if (!status) return bide__suspend(L, h, &op->wait, &lookup_ops, k);

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What bide.tasks says of each kind of wait: the operation, its target, and who stands in the way.
 local bide = require "bide"
+local dns = require "spec.support.dns"
 local http = require "spec.support.http"
 local socket = require "bide.socket"
 local tasks = require "spec.support.tasks"
@@ -117,6 +118,15 @@ describe("bide.tasks tells of", function()
     assert_waits("^semaphore %(" .. since, function() semaphore:acquire() end)
     a:release()
     b:release()
+  end)
+
+  it("a look-up the name, also when a connect needs it", function()
+    dns.serve(function() end)
+    local resolve = waits_of(function() bide.dns.resolve "silent.test" end, "^resolve ")
+    local connect = waits_of(function() bide.tcp.connect("silent.test", 80) end, "^connect ")
+    bide.dns.servers()
+    assert.equal("resolve silent.test", resolve)
+    assert.matches("^connect silent%.test:80", connect)
   end)
 
   it("the rest its operation", function()
