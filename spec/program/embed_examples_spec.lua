@@ -31,7 +31,7 @@ local expected = {
   await_poll = {
     "read message 1", "read message 2", "read message 3",
     "nothing more\tETIMEDOUT",
-    "false\treadable bad file descriptor (EBADF)",
+    "false\treadable: bad file descriptor (EBADF)",
     "1 watch is open",
     "0 watches after bide_free",
   },
@@ -71,7 +71,7 @@ describe("the C example", function()
         "others ran meanwhile\ttrue",
         "40\t205.0",
         "note 8\t1\tnil",
-        "false\tESQLITE\texec no such column: nonsense (ESQLITE)",
+        "false\tESQLITE\texec: no such column: nonsense (ESQLITE)",
         "false\tETIMEDOUT",
         "40\n",
       }, "\n"),
