@@ -11,11 +11,15 @@ local tasks = require "spec.support.tasks"
 local script = [[
   local bide = require "bide"
   local rounds, what = tonumber((...)), select(2, ...)
-  local far = bide.future()
-  local server = bide.tcp.listen("127.0.0.1", 0, function(s) far:resolve(s:detach()) end)
-  local a = bide.tcp.connect(server:address())
-  local b = far:await()
-  server:close()
+  local function pair()
+    local far = bide.future()
+    local server = bide.tcp.listen("127.0.0.1", 0, function(s) far:resolve(s:detach()) end)
+    local near = bide.tcp.connect(server:address())
+    local other = far:await()
+    server:close()
+    return near, other
+  end
+  local a, b = pair()
   local body = ("x"):rep(49999)
   local line = body .. "\n"
   local readers = {
@@ -23,6 +27,8 @@ local script = [[
     read_exactly = function() return b:read_exactly(50000) end,
     read_line = function() return b:read_line() end,
     read_until = function() return b:read_until "\n" end,
+    lines = b:lines(),
+    read_all = function() return b:read_all() end,
   }
   for _ = 1, rounds do
     if what == "write" then
@@ -34,9 +40,11 @@ local script = [[
       while n < 200 * #body do n = n + #b:read(4000) end
       writing:await()
     else
+      if what == "read_all" then a, b = pair() end
       a:write(line)
+      if what == "read_all" then a:shutdown() end
       bide.sleep(0.01)
-      assert(#readers[what]() >= #body)
+      assert(#readers[what](b) >= #body)
     end
   end
 ]]
@@ -70,7 +78,11 @@ describe("a stream", function()
     end)
   end
 
-  for _, name in ipairs { "read", "read_exactly", "read_line", "read_until" } do
+  spec("read_all copies what came in one piece once", "read_all", function(each)
+    assert.same({ 1, 2 }, { each.copies, each.receives }) -- the data, the end
+  end)
+
+  for _, name in ipairs { "read", "read_exactly", "read_line", "read_until", "lines" } do
     spec(name .. " copies what came in one piece once, and asks for it once", name, function(each)
       assert.same({ 1, 1, 1 }, { each.copies, each.sends, each.receives })
     end)
