@@ -2,6 +2,7 @@
 -- bide.http_get and its kin: what is sent, what comes back, how long it may take. Redirects, kept
 -- connections, streams and sessions have files of their own in spec/http.
 local bide = require "bide"
+local process = require "spec.support.process"
 local raw = require "spec.support.http"
 local tasks = require "spec.support.tasks"
 local http, mirror = bide.http, raw.mirror
@@ -320,6 +321,86 @@ describe("bide.http", function()
       assert.equal("cancelled", one:status())
       assert.equal("cancelled", two:status())
       assert.matches(" 0 connections", tostring(session))
+    end)
+
+    --- Requests that hang in each phase there is, as functions of a session.
+    local function hanging()
+      local mute_dns = bide.udp.bind("127.0.0.1", 0)
+      bide.dns.servers { "127.0.0.1:" .. select(2, mute_dns:address()) }
+      local full = bide.tcp.listen("127.0.0.1", 0, function(stream) stream:read() end,
+        { backlog = 1, max_connections = 1, daemon = true })
+      local _, port = full:address()
+      local closing = { mute_dns, full }
+      for _ = 1, 8 do -- until its backlog is full
+        local ok, stream = pcall(bide.tcp.connect, "127.0.0.1", port, { timeout = 0.02 })
+        if not ok then break end
+        closing[#closing + 1] = stream
+      end
+      local silent = raw.raw_server(function(stream) stream:read_all() end)
+      local half = raw.raw_server(function(stream)
+        raw.read_head(stream)
+        -- more than is read away to keep the connection
+        stream:write("HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\nab")
+        stream:read_all()
+      end)
+      local large = ("x"):rep(20000000)
+      local deaf = raw.raw_server(function(stream) bide.future():await(stream) end)
+      return {
+        look_up = function(s) s:get "http://silent.test/" end,
+        connect = function(s) s:get(("http://127.0.0.1:%d/"):format(port)) end,
+        headers = function(s) s:get(silent) end,
+        body = function(s) s:get(half) end,
+        send = function(s) s:post(deaf, { body = large }) end,
+        feed = function(s) s:post(deaf, { body = function() return ("x"):rep(65536) end }) end,
+        stream = function(s)
+          local res <close> = s:get(half, { stream = true })
+          res:read_all()
+        end,
+      }, function()
+        bide.dns.servers()
+        for _, c in ipairs(closing) do c:close() end
+      end
+    end
+
+    it("in look-up, connect, head, body, sending, feeding, reading, and leaves nothing", function()
+      local phases, close = hanging()
+      for name, f in pairs(phases) do
+        for _, times in ipairs { 1, 3, 40 } do
+          local session <close> = http.session {}
+          local task = bide.spawn(f, session)
+          tasks.turns(times)
+          task:cancel()
+          assert.equal("ECANCELED", raw.error_of(task.await, task).code, name)
+          assert.matches(" 0 connections", tostring(session), name)
+          local late = bide.spawn(bide.timeout, 0.01, f, session)
+          assert.is_true(bide.is_timeout(raw.error_of(late.await, late)), name)
+          assert.matches(" 0 connections", tostring(session), name)
+        end
+      end
+      close()
+    end)
+
+    it("by the end of its program, whatever it waits for", function()
+      local result = process.run({ process.program, "-e", [[
+        local bide = require "bide"
+        local mute = bide.udp.bind("127.0.0.1", 0)
+        bide.dns.servers { "127.0.0.1:" .. select(2, mute:address()) }
+        local server = bide.tcp.listen("127.0.0.1", 0, function(s)
+          s:read()
+          s:write "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab"
+          s:read_all()
+        end, { daemon = true })
+        local url = ("http://127.0.0.1:%d/"):format(select(2, server:address()))
+        local get, post = bide.http.get, bide.http.post
+        bide.daemon(get, "http://silent.test/")
+        bide.daemon(get, url)
+        bide.daemon(function() get(url, { stream = true }):read_all() end)
+        bide.daemon(post, url, { body = ("x"):rep(20000000) })
+        bide.daemon(post, url, { body = function() bide.sleep(0.001) return "x" end })
+        bide.sleep(0.05)
+        print "over"
+      ]] }, { seconds = 30 })
+      assert.same({ status = 0, out = "over\n", err = "" }, result)
     end)
 
     it("while its body's function waits", function()
