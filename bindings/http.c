@@ -120,7 +120,7 @@ static int l_index(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {{"setup", l_setup}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"setup", l_setup}, {"blame", bide__http_blame}, {NULL, NULL}};
 static const luaL_Reg metamethods[] = {{"__index", l_index}, {NULL, NULL}};
 
 /* (host, lib) → table; in a frame of its own, so that both have fixed places. */

@@ -76,6 +76,8 @@ void bide__msg_push_headers(lua_State *L, bide_httplib *lib, int idx, const bide
 void bide__http_load(lua_State *L, bide_httplib *lib);
 /* obj:json() before that: loads, then calls the real one. */
 int bide__http_json(lua_State *L);
+/* blame(request, error), for lua/bide/http.lua: the client is at fault if the handler fails so. */
+int bide__http_blame(lua_State *L);
 void bide__http_open_headers(lua_State *L, bide_httplib *lib);
 
 static inline void bide__push_slice(lua_State *L, bide_slice s) {

@@ -119,6 +119,17 @@ static int raise_body(lua_State *L, bide_host *h, bide_hsreq *r) {
   return lua_error(L);
 }
 
+/* blame(request, error): the client sent a body that is no JSON. */
+int bide__http_blame(lua_State *L) {
+  bide_httplib *lib = bide__httplib(L);
+  bide_hsreq *r = bide__request_live(lib, bide__http_check(L, lib, 1, BIDE_HT_REQUEST));
+  if (!r) return 0;
+  r->fault = lua_topointer(L, 2);
+  r->fault_status = 400;
+  r->fault_text = "the body is not JSON";
+  return 0;
+}
+
 static int over(lua_State *L, bide_host *h) {
   return bide__error(L, h, "EBADF", "read request body", "the request has been answered");
 }

@@ -2,6 +2,7 @@
 -- bide.http.serve: what handlers get and give, and what goes over the wire for it.
 local bide = require "bide"
 local raw = require "spec.support.http"
+local tasks = require "spec.support.tasks"
 
 local get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 local get_close = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -101,6 +102,33 @@ describe("bide.http.serve", function()
       local base = raw.serve(function(req) return req:json().a[2] end)
       assert.equal("2", bide.http.post(base, { body = '{"a":[1,"2"]}' }).body)
     end)
+
+    it("or answers 400, and reports nothing, when it is no JSON and the handler lets that pass",
+      function()
+        local entries = {}
+        local base = raw.serve(function(req)
+          if req.path == "/pass" then return tostring(req:json()) end
+          local ok, err = pcall(req.json, req)
+          assert(not ok and err.code == "EPROTO" and tostring(err):find "not JSON")
+          if req.path == "/other" then error({}) end
+          return "caught"
+        end, { log = function(e) entries[#entries + 1] = e.status .. " " .. e.reason end })
+        local seen = tasks.unhandled(function()
+          for _, body in ipairs { "{", "", "nope", ("["):rep(100000) } do
+            assert.equal(400, bide.http.post(base .. "/pass", { body = body }).status)
+          end
+          assert.equal("caught", bide.http.post(base, { body = "{" }).body)
+          bide.sleep(0)
+        end)
+        assert.equal(0, #seen)
+        assert.equal(4, #entries)
+        assert.equal("400 the body is not JSON", entries[1])
+        seen = tasks.unhandled(function()
+          assert.equal(500, bide.http.post(base .. "/other", { body = "{" }).status)
+          bide.sleep(0)
+        end)
+        assert.equal(1, #seen)
+      end)
 
     it("larger than memory should hold, by waiting for the reader", function()
       local base = raw.serve(function(req)

@@ -136,12 +136,13 @@ struct bide_hsreq {
   bool close;      /* the connection ends with this request */
   bool expect;     /* the client waits for "100 Continue" */
   bool body_done;
-  int body_error;    /* code of body.h: no more body will come */
-  int wake_status;   /* what an aborted write wakes with */
-  int fault_status;  /* what to answer if the handler fails with the error `fault` */
-  const void *fault; /* the error that a wrong body raised in the handler, by its address */
-  uint64_t got;      /* bytes of body taken */
-  uint64_t sent;     /* bytes of the response that have left */
+  int body_error;         /* code of body.h: no more body will come */
+  int wake_status;        /* what an aborted write wakes with */
+  int fault_status;       /* what to answer if the handler fails with the error `fault` */
+  const void *fault;      /* the error that a wrong body raised in the handler, by its address */
+  const char *fault_text; /* what is told of it; NULL: what body_error says */
+  uint64_t got;           /* bytes of body taken */
+  uint64_t sent;          /* bytes of the response that have left */
   uint64_t read_spent, write_spent; /* time spent waiting for the client so far */
   size_t write_left;                /* queued when the write was last looked at */
   bide_hbuf all;                    /* the whole body, being collected */

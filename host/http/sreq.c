@@ -183,7 +183,7 @@ static bool failed_by_client(bide_hsreq *r) {
 static int report_failure(bide_hsreq *r) {
   bide_host *h = r->server->http->host;
   if (failed_by_client(r)) {
-    tell(r, r->fault_status, bide__hbody_error_text(r->body_error));
+    tell(r, r->fault_status, r->fault_text ? r->fault_text : bide__hbody_error_text(r->body_error));
     return r->fault_status;
   }
   if (!r->task->fut.native) bide__failure_now(h);

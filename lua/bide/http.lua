@@ -10,8 +10,8 @@ local cookies = require "bide.http.cookies"
 local encode = require "bide.http.encode"
 
 local http = core.http
-local setup, new_session = http.setup, http.new_session
-http.setup, http.new_session = nil, nil
+local setup, new_session, blame = http.setup, http.new_session, http.blame
+http.setup, http.new_session, http.blame = nil, nil, nil
 
 ---@class bide.http.config
 ---@field base? string
@@ -279,17 +279,20 @@ http.cookie_jar = cookies.jar
 
 -- ---- bodies as values -------------------------------------------------------------------------
 
-local function decode_json(what, text)
+-- Of a request: what is no JSON is the client's fault.
+local function decode_json(what, text, request)
   local ok, value = pcall(encode.parse_json, text)
   if ok then return value end
-  core.raise("EPROTO", "json", what, "not JSON: " .. tostring(value))
+  local _, err = pcall(core.raise, "EPROTO", "json", what, "not JSON: " .. tostring(value))
+  if request then blame(request, err) end
+  error(err, 0)
 end
 
 setup {
   prepare = prepare,
   follow = follow,
   received = received,
-  request = { json = function(req) return decode_json("request body", req.body) end },
+  request = { json = function(req) return decode_json("request body", req.body, req) end },
   response = { json = function(res) return decode_json("response body", res.body) end },
   stream = { json = function(res) return decode_json("response body", res:read_all()) end },
 }
