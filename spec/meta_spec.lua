@@ -95,6 +95,33 @@ describe("the annotations #core", function()
     end)
   end
 
+  it("name the functions of bide.tls, its options and what it tells", function()
+    local tls = process.read_file "lua/bide/meta/tls.lua"
+    assert.truthy(load(tls))
+    for name in pairs(bide.tls) do
+      assert.truthy(tls:find("\nfunction tls." .. name .. "(", 1, true), name)
+    end
+    for name in tls:gmatch "\nfunction tls%.([%w_]+)%(" do
+      assert.equal("function", type(bide.tls[name]), name)
+    end
+    local function options(class)
+      return tls:match("%-%-%-@class bide%.tls%." .. class .. "[^\n]*\n(.-)\n\n"):gmatch
+        "%-%-%-@field ([%w_]+)"
+    end
+    local function known(name, f, ...)
+      local _, err = pcall(f, ...)
+      assert.is_nil(tostring(err):find("unknown option '" .. name .. "'", 1, true), name)
+    end
+    for name in options "ClientOptions" do
+      known(name, bide.tls.connect, "127.0.0.1", 1, { [name] = {} })
+    end
+    for _, class in ipairs { "NameOptions", "ServerOptions" } do
+      for name in options(class) do
+        known(name, bide.tls.listen, "127.0.0.1", 0, print, { [name] = {} })
+      end
+    end
+  end)
+
   it("name the functions of streams, servers, datagrams and look-ups, and no others", function()
     local net = process.read_file "lua/bide/meta/net.lua"
     assert.truthy(load(net))

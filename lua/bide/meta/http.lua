@@ -245,6 +245,14 @@ function http.session(opts) end
 ---@field max_requests? integer|number     on one connection: none
 ---@field cancel_on_close? boolean|"half"  true: cancel the handler when its connection is lost
 ---@field log? boolean|fun(entry: bide.http.LogEntry)  true: lines of the host's report
+---@field cert? string  https with this certificate: a file or PEM text
+---@field key? string
+---@field ca? string  who may issue clients' certificates
+---@field verify? boolean|"optional"
+---@field sni? table<string, bide.tls.NameOptions>
+---@field alpn? string[]
+---@field version? "1.2"|"1.3"
+---@field handshake_timeout? bide.seconds  10
 
 ---A request that was refused.
 ---@class bide.http.LogEntry
