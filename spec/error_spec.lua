@@ -30,6 +30,41 @@ describe("an error #core", function()
       assert.match("%(ETIMEDOUT%)$", tostring(err))
     end)
 
+    it("reads with a colon where there is no target", function()
+      assert.matches("^timeout: after 0 s", tostring(err))
+      assert.is_nil(err.target)
+    end)
+
+    it("of a wait that is refused, for the task is cancelled, tells which", function()
+      local seen = {}
+      local task = bide.spawn(function()
+        pcall(bide.sleep, 60)
+        for name, wait in pairs {
+          sleep = function() bide.sleep(60) end,
+          await = function() bide.future():await() end,
+          gather = function() bide.gather(function() end) end,
+          recv = function() bide.channel():recv() end,
+          timeout = function() bide.timeout(1, bide.sleep, 60) end,
+        } do
+          local _, refused = pcall(wait)
+          seen[name] = tostring(refused)
+        end
+      end)
+      bide.sleep(0)
+      task:cancel()
+      pcall(task.await, task)
+      for name, text in pairs(seen) do
+        assert.equal(name .. ": the task was cancelled (ECANCELED)", text)
+      end
+      assert.is_string(seen.recv)
+    end)
+
+    it("by a task in which only C functions run has where it was spawned", function()
+      local line = debug.getinfo(1, "l").currentline + 1
+      local task = bide.spawn(bide.timeout, 0, bide.future())
+      assert.matches("error_spec.lua:" .. line .. "$", tasks.raised(task.await, task).where)
+    end)
+
     it("is told by is_timeout and is_cancelled", function()
       assert.is_true(bide.is_timeout(err))
       assert.is_false(bide.is_cancelled(err))
