@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +247,30 @@ static void gives_a_frame_its_time(void) {
   end_host(host, &h);
 }
 
+/* A signal for a broken pipe would end this process, which leaves it as it is. */
+static void leaves_broken_pipes_to_errors(void) {
+  held h;
+  bide_host *host = begin_host(NULL, &h);
+  CHECK(signal(SIGPIPE, SIG_DFL) == SIG_DFL);
+  CHECK(
+      run_script(
+          host,
+          "local bide = require 'bide'\n"
+          "local server = bide.tcp.listen('127.0.0.1', 0, function(s) s:close() end,\n"
+          "  {daemon = true})\n"
+          "local c = bide.tcp.connect('127.0.0.1', (select(2, server:address())))\n"
+          "c:read()\n"
+          "local err\n"
+          "for i = 1, 100 do\n"
+          "  local ok, e = pcall(c.write, c, ('x'):rep(100000)) if not ok then err = e break end\n"
+          "  bide.sleep(0)\n"
+          "end\n"
+          "return err.code") == 0);
+  CHECK(strcmp(result(host), "EPIPE") == 0 || strcmp(result(host), "ECONNRESET") == 0);
+  CHECK(signal(SIGPIPE, SIG_DFL) == SIG_DFL);
+  end_host(host, &h);
+}
+
 static int l_run_again(lua_State *L) {
   lua_pushinteger(L, bide_run(bide_host_of(L), UV_RUN_DEFAULT));
   lua_pushinteger(L, bide_step(bide_host_of(L), 0));
@@ -273,6 +298,7 @@ int main(int argc, char **argv) {
       {"steps_in_a_foreign_loop", steps_in_a_foreign_loop},
       {"sees_sockets_in_a_foreign_loop", sees_sockets_in_a_foreign_loop},
       {"gives_a_frame_its_time", gives_a_frame_its_time},
+      {"leaves_broken_pipes_to_errors", leaves_broken_pipes_to_errors},
       {"refuses_to_nest", refuses_to_nest},
       {NULL, NULL},
   };
