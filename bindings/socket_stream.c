@@ -11,26 +11,30 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
-/* stream(fd): takes an open, connected descriptor over; or nil, code, text */
+/* The descriptor at 1: of a socket, which gives it up, or a foreign one's number; or an error. */
+static int take_fd(lua_State *L) {
+  const bide_socket_ud *u = bide__test_socket(L, 1);
+  if (u) return u->socket ? bide__socket_release(u->socket) : UV_EBADF;
+  lua_Integer fd = lua_tointeger(L, 1);
+  if (fd < 0 || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0) return UV_EBADF;
+  return bide__socket_prepare((int)fd);
+}
+
+/* stream(socket or fd): takes the open, connected descriptor over; or nil, code, text */
 int bide__socket_stream(lua_State *L) {
   bide_host *h = bide__host(L);
-  lua_Integer fd = luaL_checkinteger(L, 1);
   bide_addr peer = {0};
   socklen_t len = sizeof peer;
   bide_conn *c;
-  bide_stream *s = bide__stream_push(L);
-  if (fd < 0 || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0) return bide__socket_fail(L, UV_EBADF);
-  if (bide__may_open(h)) {
-    close((int)fd);
-    return bide__socket_fail(L, UV_EACCES);
-  }
-  bide__socket_prepare((int)fd);
-  if (getpeername((int)fd, &peer.sa, &len)) memset(&peer, 0, sizeof peer);
+  if (!bide__test_socket(L, 1)) luaL_checkinteger(L, 1);
+  bide_stream *s = bide__stream_push(L); /* first, for it may raise */
+  int status = bide__may_open(h), fd = status ? UV_EACCES : take_fd(L);
+  if (fd < 0) return bide__socket_fail(L, fd);
+  if (getpeername(fd, &peer.sa, &len)) memset(&peer, 0, sizeof peer);
   bide__addr_unmap(&peer);
   int is_ip = peer.sa.sa_family == AF_INET || peer.sa.sa_family == AF_INET6;
-  int status = bide__plain_open(h, (int)fd, is_ip ? &peer : NULL, UV_READABLE | UV_WRITABLE, &c);
+  status = bide__plain_open(h, fd, is_ip ? &peer : NULL, UV_READABLE | UV_WRITABLE, &c);
   if (status) return bide__socket_fail(L, status);
   bide__stream_adopt(s, c);
   bide__track(L, h, lua_gettop(L), &bide__stream_tracked);

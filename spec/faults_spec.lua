@@ -2,7 +2,7 @@
 -- What goes wrong between two ends of a connection: peers that are silent, that do not read, that
 -- never stop, that vanish; descriptors that run out. Nothing hangs, every error says what was being
 -- done and with whom, nothing is left. What ends a wait stands in waits_spec.lua, resets at every
--- byte in stream_spec.lua and tls_spec.lua.
+-- byte in peers_spec.lua and tls/hostile_spec.lua.
 
 local bide = require "bide"
 local dns = require "spec.support.dns"

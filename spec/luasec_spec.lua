@@ -210,6 +210,10 @@ describe("ssl.wrap", function()
     assert.same({ nil, "bytes came before the handshake" },
       { ssl.wrap(tcp, { mode = "client", protocol = "any" }) })
     tcp:close()
+    assert.is_nil((ssl.wrap(tcp, { mode = "client", protocol = "any" }))) -- it is closed
+    local twice = dial(serve(function(s) pcall(s.read_all, s) end))
+    assert.same({ nil, "already encrypted" }, { ssl.wrap(twice, { mode = "client" }) })
+    twice:close()
     local context, err = ssl.newcontext { mode = "client", cafile = "/nowhere" }
     assert.is_nil(context)
     assert.matches("/nowhere", err, 1, true)

@@ -69,15 +69,12 @@ function M.wrap(socket, cfg)
   local context, wrong = cfg, nil
   if not config.is_context(cfg) then context, wrong = config.newcontext(cfg) end
   if not context then return nil, wrong end
+  if getmetatable(socket) == Ssl then return nil, "already encrypted" end
   if socket.dirty and socket:dirty() then return nil, "bytes came before the handshake" end
-  local fd = socket.raw and socket.raw.release and socket.raw:release()
-  if fd then socket.raw = nil
-  else
-    fd = socket:getfd()
-    socket:setfd(-1)
-  end
-  local stream, code, text = raw.stream(fd)
+  local stream, code, text = raw.stream(type(socket.raw) == "userdata" and socket.raw
+    or socket:getfd())
   if not stream then return nil, base.text(code, text) end
+  if type(socket.raw) == "userdata" then socket.raw = nil else socket:setfd(-1) end
   local self = { raw = stream, context = context, block = -1, total = -1, started = bide.now() }
   self.id = ": " .. ("%p"):format(self)
   buffer.init(self)
