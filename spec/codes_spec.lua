@@ -132,9 +132,15 @@ local EXAMPLES = {
     end)
   end, "lock" } },
   ENORUN = { { function()
-    local code = "load([[local _, e = pcall(require('bide').sleep, 1)\n"
-      .. "print(e.message) print(e.where)]], '=codes_spec.lua')()"
-    local result = process.run { "lua5.4", "-e", code }
+    -- once the run is over, its handler of unhandled errors runs in no task
+    local code = [==[load([[
+      local bide = require "bide"
+      bide.on_unhandled(function()
+        local _, e = pcall(bide.sleep, 1)
+        print(e.message) print(e.where)
+      end)
+      bide.spawn(error, "lost")]], '=codes_spec.lua')()]==]
+    local result = process.bide("-e", code)
     local message, where = result.out:match "^(.-)\n(.-)\n$"
     return setmetatable({ code = "ENORUN", op = "sleep", message = message, where = where },
       bide.Error)

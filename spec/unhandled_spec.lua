@@ -225,3 +225,27 @@ describe("an error that nobody awaits #core", function()
     assert.same({ "inner", "between", "outer" }, order)
   end)
 end)
+
+describe("the error of a handler of an HTTP server", function()
+  it("is reported with where it was raised, awaited and spawned, under the request's name", function()
+    local raised, awaited
+    local function here() return debug.getinfo(2, "l").currentline end
+    local seen = tasks.unhandled(function()
+      bide.run(function()
+        local server = bide.http.serve({ port = 0, log = false }, function()
+          local task = bide.spawn(function() raised = here() error {} end)
+          bide.wait { task }
+          awaited = here() task:await()
+          return 200, {}, ""
+        end)
+        local _, port = server:address()
+        assert.equal(500, bide.http.get(("http://127.0.0.1:%d/"):format(port)).status)
+        server:close()
+      end)
+    end)
+    assert.equal(1, #seen)
+    assert.equal("http request", seen[1].task:name())
+    assert.matches("unhandled_spec.lua:" .. raised .. ": in .*\nawaited by task http request\n[^\n]*:"
+      .. awaited .. ":", seen[1].traceback)
+  end)
+end)
