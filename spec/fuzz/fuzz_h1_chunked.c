@@ -34,6 +34,7 @@ static void decode(outcome *o, const uint8_t *setup, const char *in, size_t n, u
       o->r = bide__h1_decode(&b, piece + at, size - at, &used, &out);
       REQUIRE(used <= size - at && fuzz_inside(out.p, out.n, piece + at, used));
       REQUIRE(o->r != BIDE_H1_MORE || used == size - at);
+      REQUIRE(o->r < 0 || b.left <= INT64_MAX); /* no size wraps around */
       REQUIRE((out.n != 0) == (o->r == BIDE_H1_DATA || o->r == BIDE_H1_TRAILER));
       if (o->r == BIDE_H1_DATA) bide__out_slice_put(&o->data, out);
       if (o->r == BIDE_H1_TRAILER) bide__out_slice_put(&o->trailers, out);
