@@ -64,6 +64,12 @@ end
 local Server = {}
 Server.__index = Server
 
+-- Does anybody listen on the port? Where the kernel does not tell, it is taken for granted.
+local function listens(port)
+  local file <close> = io.open "/proc/net/tcp"
+  return not file or file:read("a"):find((":%04X 00000000:0000 0A"):format(port), 1, true)
+end
+
 ---Starts a server and waits until it has printed `port N` (or `argv.port` answers for it).
 ---The result has `pid` and `port`.
 function M.serve(ctx, argv, core)
@@ -80,7 +86,7 @@ function M.serve(ctx, argv, core)
       server:stop()
       error(("%s: did not start\n%s"):format(table.concat(argv, " "), read_file(output)), 0)
     end
-  until server.pid and (server.port or server.ready)
+  until server.pid and (server.ready or out.port or argv.port and listens(argv.port))
   return server
 end
 
