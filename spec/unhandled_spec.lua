@@ -227,7 +227,7 @@ describe("an error that nobody awaits #core", function()
 end)
 
 describe("the error of a handler of an HTTP server", function()
-  it("is reported with where it was raised, awaited and spawned, under the request's name", function()
+  it("is reported with where it was raised and awaited, under the request's name", function()
     local raised, awaited
     local function here() return debug.getinfo(2, "l").currentline end
     local seen = tasks.unhandled(function()
@@ -245,7 +245,7 @@ describe("the error of a handler of an HTTP server", function()
     end)
     assert.equal(1, #seen)
     assert.equal("http request", seen[1].task:name())
-    assert.matches("unhandled_spec.lua:" .. raised .. ": in .*\nawaited by task http request\n[^\n]*:"
-      .. awaited .. ":", seen[1].traceback)
+    assert.matches("unhandled_spec.lua:" .. raised
+      .. ": in .*\nawaited by task http request\n[^\n]*:" .. awaited .. ":", seen[1].traceback)
   end)
 end)
