@@ -8,8 +8,10 @@ local tasks = require "spec.support.tasks"
 
 -- A server that accepts and says nothing.
 local function silent()
-  local server = bide.tcp.listen("127.0.0.1", 0, function() bide.future():await() end,
-    { daemon = true })
+  local server = bide.tcp.listen("127.0.0.1", 0, function(stream)
+    bide.sleep(600)
+    return stream -- one that nobody refers to is collected, and so closed
+  end, { daemon = true })
   local _, port = server:address()
   return port, server
 end
