@@ -6,6 +6,7 @@
 #include "core/debug.h"
 #include "core/run.h"
 #include "core/sched.h"
+#include "core/trace.h"
 #include "tracked.h"
 #include "net/resolver.h"
 
@@ -86,6 +87,12 @@ static int l_open(lua_State *L) {
   return 1;
 }
 
+/* forget(): drops the functions that are kept because tasks were started from them. */
+static int l_forget(lua_State *L) {
+  bide__sites_forget(bide__host(L));
+  return 0;
+}
+
 /* mates(): the other tasks of the running task's run that it waits for, the oldest first. */
 static int l_mates(lua_State *L) {
   bide_host *h = bide__host(L);
@@ -109,15 +116,11 @@ static int l_debug(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg functions[] = {{"debug", l_debug},
-                                     {"virtual", l_virtual},
-                                     {"counts", l_counts},
-                                     {"hosts_file", l_hosts_file},
-                                     {"shuffle", l_shuffle},
-                                     {"track", l_track},
-                                     {"open", l_open},
-                                     {"mates", l_mates},
-                                     {NULL, NULL}};
+static const luaL_Reg functions[] = {{"debug", l_debug},     {"virtual", l_virtual},
+                                     {"counts", l_counts},   {"hosts_file", l_hosts_file},
+                                     {"shuffle", l_shuffle}, {"track", l_track},
+                                     {"open", l_open},       {"mates", l_mates},
+                                     {"forget", l_forget},   {NULL, NULL}};
 
 void bide__open_testing(lua_State *L, int host) {
   bide__new_lib(L, host, functions);

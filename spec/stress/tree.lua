@@ -108,20 +108,9 @@ function M.round(seed)
   world:check()
 end
 
---- The host remembers the lines from which tasks were started last, and keeps the functions: has
---- others take their places, wherever the instructions that start them lie.
-local function displace()
-  local kept = {}
-  for i = 1, 400 do
-    local steps = ("local _ = 1 "):rep(i % 8)
-    kept[i] = load(steps .. "local bide = ... bide.spawn(function() end):await()")
-    kept[i](bide)
-  end
-end
-
 --- Kilobytes in use after two collections, Lua's and the host's own.
 local function kilobytes()
-  displace()
+  testing.forget()
   collectgarbage()
   collectgarbage()
   return collectgarbage "count" + testing.counts().bytes / 1024
@@ -140,10 +129,6 @@ function M.grow(first, seconds)
   for pass = 1, 2 do
     for seed = first, first + n - 1 do M.round(seed) end
     kept[pass] = kilobytes()
-  end
-  for _ = 1, 10 do
-    if not next(world_of.alive) then break end
-    kilobytes()
   end
   local left = next(world_of.alive)
   if left then error("something outlives its tree: " .. tostring(left), 0) end
