@@ -14,9 +14,9 @@
 #   stress[:BUILD]   the specs that take long, *_stress.lua, inside the program
 #   lint             whatever `make lint` says
 #
-# BUILD is a build directory, `build` by default. Each part's output goes to build/log and, when
-# it fails, to the terminal. A part that crashed, timed out or gave no
-# count is a failure. The last line is `N passed, N failed`, with `, N skipped` when there are any.
+# BUILD is a build directory, `build` by default. Each part's output goes to LOGS, build/log by
+# default, and, when it fails, to the terminal. A part that crashed, timed out or gave no count is a
+# failure. The last line is `N passed, N failed`, with `, N skipped` when there are any.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -26,7 +26,7 @@ export ASAN_OPTIONS="${ASAN_OPTIONS-detect_leaks=1:detect_stack_use_after_return
 export UBSAN_OPTIONS="${UBSAN_OPTIONS-print_stacktrace=1:halt_on_error=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS-halt_on_error=1}"
 
-logs=build/log
+logs=${LOGS:-build/log}
 mkdir -p "$logs"
 passed=0
 failed=0
