@@ -139,7 +139,7 @@ show("of more", data:receive(4, "87654321"))
 
 -- time limits, on each wait and on the whole
 for _, mode in ipairs { "b", "t" } do
-  for _, times in ipairs { { 0.2, 1.2 }, { 3, 0.1 } } do
+  for _, times in ipairs { { 0.5, 2 }, { 3, 0.1 } } do
     connect()
     remote("twice", 1000, times[2])
     data:settimeout(times[1], mode)

@@ -76,7 +76,7 @@ show("send to the end", s:send("xxecho rest\n", 3), s:receive())
 show("send from behind", s:send("zzecho back\n", -10), s:receive())
 
 -- time limits
-s:settimeout(0.05)
+s:settimeout(0.5)
 ask(s, "half")
 show("late", s:receive())
 show("late again", s:receive "*a")
