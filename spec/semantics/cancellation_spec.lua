@@ -70,13 +70,13 @@ describe("cancellation #core", function()
   end)
 
   describe("twice", function()
-    both("no effect, first reason kept", function(s)
-      local log = {}
+    it("no effect, first reason kept", function()
+      local log, gate = {}, bide.future()
       local task = waiting(function()
         local _ <close> = setmetatable({}, {
           __close = function()
             bide.shield(function()
-              bide.sleep(2 * s)
+              gate:await()
               log[#log + 1] = "cleaned"
             end)
           end,
@@ -86,6 +86,8 @@ describe("cancellation #core", function()
       assert.is_true(task:cancel "first")
       tasks.turns(1)
       assert.is_true(task:cancel "second") -- in the midst of its clean-up
+      tasks.turns(1)
+      gate:resolve()
       local err = tasks.raised(task.await, task)
       assert.same({ "cleaned" }, log)
       assert.equal("first", err.reason)
@@ -324,12 +326,12 @@ describe("cancellation #core", function()
   end)
 
   describe("shield, outer cancelled", function()
-    both("the body is not interrupted, the caller stays inside; raised at the first wait after it",
-      function(s)
-      local log = {}
+    it("the body is not interrupted, the caller stays inside; raised at the first wait after it",
+      function()
+      local log, gate = {}, bide.future()
       local task = waiting(function()
         log[#log + 1] = bide.shield(function()
-          bide.sleep(2 * s)
+          gate:await()
           return "whole body"
         end)
         log[#log + 1] = "after, before the next wait"
@@ -339,6 +341,7 @@ describe("cancellation #core", function()
       task:cancel()
       tasks.turns(2)
       assert.equal("pending", task:status())
+      gate:resolve()
       pcall(task.await, task)
       assert.same({ "whole body", "after, before the next wait" }, log)
       assert.equal("cancelled", task:status())

@@ -238,13 +238,15 @@ describe("gathering #core", function()
       end)
     end)
 
-    both("handed-in awaitables run on", function(s)
+    it("handed-in awaitables run on", function()
+      local gate = bide.future()
       local task = bide.spawn(function()
-        bide.sleep(3 * s)
+        gate:await()
         return "ran on"
       end)
       assert.equal("x", tasks.raised(bide.gather, task, raising "x"))
       assert.equal("pending", task:status())
+      gate:resolve()
       assert.equal("ran on", task:await())
     end)
 
@@ -351,13 +353,12 @@ describe("gathering #core", function()
       end
     end)
 
-    both("handed-in ones run on", function(s)
+    it("handed-in ones run on", function()
       each(ITEMS, function(name, call)
-        local member = bide.spawn(function()
-          bide.sleep(2 * s)
-          return "v"
-        end)
+        local gate = bide.future()
+        local member = bide.spawn(function() return gate:await() end)
         assert.equal("ECANCELED", cancelled_in(call, { member, tasks.waiter({}, 1) }), name)
+        gate:resolve "v"
         assert.equal("v", member:await(), name)
       end)
     end)
