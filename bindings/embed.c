@@ -77,7 +77,7 @@ static lua_State *new_state(bide_options *o) {
     o->alloc_ud = slab;
   }
   if (o->memory_limit && (meter = malloc(sizeof *meter)) != NULL)
-    *meter = (bide_meter){o->alloc, o->alloc_ud, 0, o->memory_limit};
+    *meter = (bide_meter){.alloc = o->alloc, .ud = o->alloc_ud, .limit = o->memory_limit};
   if (meter) L = lua_newstate(bide__meter_alloc, meter);
   else if (!o->memory_limit) L = lua_newstate(o->alloc, o->alloc_ud);
   if (L) return L;
@@ -303,12 +303,14 @@ static int load_file(lua_State *L) {
 }
 
 int bide_load_file(bide_host *h, const char *path) {
+  if (!h->current) bide__meter_relieve(h);
   lua_pushcfunction(h->main, load_file);
   lua_pushlightuserdata(h->main, (void *)path);
   return lua_pcall(h->main, 1, 1, 0) == LUA_OK ? 0 : BIDE_ERROR;
 }
 
 int bide_load_string(bide_host *h, const char *chunk, size_t size, const char *name) {
+  if (!h->current) bide__meter_relieve(h);
   return luaL_loadbuffer(h->main, chunk, size, name) == LUA_OK ? 0 : BIDE_ERROR;
 }
 
@@ -330,6 +332,7 @@ int bide_call(bide_host *h, int nargs, int nresults) {
   int status;
   h->interrupted = 0;
   bide__stop_reset(h);
+  if (!h->current) bide__meter_relieve(h);
   lua_pushcfunction(L, call_run);
   lua_insert(L, -(nargs + 2));
   status = lua_pcall(L, nargs + 1, nresults, 0);

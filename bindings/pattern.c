@@ -5,9 +5,10 @@
 #include "pattern.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 200 };
+enum { DEPTH_MAX = 200, SET_MAX = 256 /* bytes of a set, where steps are limited */ };
 
 enum {
   /* match one byte and may be repeated */
@@ -125,7 +126,11 @@ int bide__matcher_init(bide_matcher *m, lua_State *L, const char *pattern, size_
   m->steps = (size_t)lua_tointeger(L, lua_upvalueindex(1)) - 1; /* none: as good as no limit */
   if (size >= BIDE_ITEMS_INLINE) items = lua_newuserdatauv(L, (size + 1) * sizeof *items, 0);
   m->items = items;
-  while (pattern < end) pattern = read_item(&items[n++], pattern, end);
+  for (; pattern < end; n++) {
+    pattern = read_item(&items[n], pattern, end);
+    if (m->steps != SIZE_MAX && items[n].to && items[n].to - items[n].from > SET_MAX)
+      luaL_error(L, "pattern too complex");
+  }
   items[n].kind = END;
   return items != m->first;
 }
@@ -268,13 +273,17 @@ static const char *match_frontier(const bide_matcher *m, const char *s, const bi
 }
 
 static const char *match(bide_matcher *m, const char *s, const bide_item *it, int depth) {
+  const bide_item *first = it;
   if (depth-- == 0) luaL_error(m->L, "pattern too complex");
   if (m->steps-- == 0) luaL_error(m->L, "pattern takes too many steps");
   for (; it->kind != END; it++) {
     if (it->kind <= SET) {
       int is = is_one(m, it, s);
       if (it->repeat == ONCE) {
-        if (!is) return NULL;
+        if (!is) {
+          if (it - first > 8) spend(m, (size_t)(it - first) / 4);
+          return NULL;
+        }
         s++;
       } else if (!is) {
         if (it->repeat == MOST_ONE) return NULL;

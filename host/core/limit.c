@@ -9,17 +9,29 @@ void *bide__meter_alloc(void *ud, void *p, size_t osize, size_t nsize) {
   bide_meter *m = ud;
   void *q;
   if (!p) osize = 0; /* it tells what kind of object is made */
-  if (nsize > osize && nsize - osize > m->limit - (m->used < m->limit ? m->used : m->limit))
+  if (nsize > osize && nsize - osize > m->limit - (m->used < m->limit ? m->used : m->limit)) {
+    m->full = 1;
     return NULL;
+  }
   q = m->alloc(m->ud, p, osize, nsize);
   if (q || nsize == 0) m->used = m->used - osize + nsize;
   return q;
 }
 
+void bide__meter_relieve(bide_host *h) {
+  if (!h->meter || !h->meter->full || h->closed) return;
+  h->meter->full = 0;
+  lua_gc(h->from, LUA_GCCOLLECT, 0);
+  lua_gc(h->from, LUA_GCCOLLECT, 0); /* what the finalizers of the first let go */
+}
+
 int bide__charge(bide_host *h, size_t size) {
   bide_meter *m = h->meter;
   if (!m) return 0;
-  if (m->used > m->limit || size > m->limit - m->used) return UV_ENOMEM;
+  if (m->used > m->limit || size > m->limit - m->used) {
+    m->full = 1;
+    return UV_ENOMEM;
+  }
   m->used += size;
   return 0;
 }

@@ -13,10 +13,15 @@ typedef struct bide_meter {
   lua_Alloc alloc; /* the one behind */
   void *ud;
   size_t used, limit; /* bytes */
+  unsigned char full; /* something was refused since the last relief */
 } bide_meter;
 
 /* A lua_Alloc; ud is the meter. */
 void *bide__meter_alloc(void *ud, void *p, size_t osize, size_t nsize);
+/* After a refusal: collects all garbage. What Lua collects by itself when memory is short runs no
+ * finalizers and leaves what has one, with all that hangs on it: a channel and its values would
+ * stay for good. Runs finalizers; where no task runs. */
+void bide__meter_relieve(bide_host *h);
 /* Counts bytes that are held elsewhere for the host. 0 or UV_ENOMEM; always 0 without a meter. */
 int bide__charge(bide_host *h, size_t size);
 void bide__refund(bide_host *h, size_t size);

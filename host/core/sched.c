@@ -13,6 +13,7 @@
 #include "failure.h"
 #include "harvest.h"
 #include "join.h"
+#include "limit.h"
 #include "run.h"
 #include "slice.h"
 #include "stop.h"
@@ -153,6 +154,7 @@ void bide__note_time(bide_host *h) {
 static void drain(bide_host *h) {
   uint64_t now = 0;
   int steps = 0, timed = h->timers.n || h->alarms.n || h->deadlines.n;
+  if (BIDE_UNLIKELY(h->meter)) bide__meter_relieve(h);
   if (BIDE_UNLIKELY(!lua_checkstack(h->from, DRIVER_STACK))) return; /* no memory: a turn later */
   bide__slicer_enter(h);
   if (BIDE_UNLIKELY(atomic_load_explicit(&h->stop, memory_order_relaxed))) bide__stop_all(h);

@@ -146,6 +146,19 @@ static const char *const stubborn[] = {
     "bide.gather(function() while true do end end, function() bide.sleep(60) end)",
     "while true do bide.spawn(function() end) bide.sleep(0) end",
     "bide.spawn(error, 'x') bide.on_unhandled(function() while true do end end) bide.sleep(0.01)",
+    "while true do local ok = pcall(string.gsub, 'x', '.', function() while true do end end) end",
+    "while true do pcall(table.sort, {3, 2, 1}, function() while true do end end) end",
+    "while true do xpcall(error, function() while true do end end) end",
+    "local t = setmetatable({}, {__index = function(_, k) while true do pcall(error) end end}) "
+    "while true do local _ = t.x end",
+    "local function f() local ok <close> = setmetatable({}, {__close = f}) while true do end end "
+    "f()",
+    "while true do coroutine.wrap(function() while true do pcall(pcall, error) end end)() end",
+    "bide.spawn(function() while true do pcall(bide.timeout, 1, function() while true do end end) "
+    "end end) while true do pcall(bide.sleep, 1) end",
+    "for _ in function() while true do end end do end",
+    "load(function() while true do end end)",
+    "bide.map(function() while true do end end, print)",
 };
 enum { STUBBORN = sizeof stubborn / sizeof stubborn[0] };
 

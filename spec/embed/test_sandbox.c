@@ -329,6 +329,39 @@ static void ends_what_c_would_not(void) {
       "do "
       "end end, function() while true do end end) end) bide.sleep(0.05) t:cancel() t:await()",
       "string.format('%99999s', 'x')",
+      "table.move({}, 1, 1e7, -1e7)",
+      "table.unpack({}, -1e15, 1e15)",
+      "table.concat({}, 'x', -1e15, 1e15)",
+      "string.pack(('s'):rep(1e6), table.unpack({}, 1, 100))",
+      "return #(('x'):rep(1e6):gsub('.', ('y'):rep(100)))",
+      "return ('x'):rep(1e6):gsub('.-', '')",
+      "return ('x'):rep(1e5):find('(.-)(.-)(.-)(.-)(.-)%1%2%3%4%5y')",
+      "return ('x'):rep(1e6):find(('.'):rep(100000) .. 'y')",
+      "return ('x'):rep(1e6):find(('[' .. ('a'):rep(1000) .. ']*'):rep(20) .. 'y')",
+      "return ('[' .. ('a-b'):rep(1e5) .. ']*'):rep(2):find('[' .. ('a-b'):rep(1e5) .. ']*y')",
+      "local t = {} for i = 1, 1e6 do t[i] = 0 end while true do table.insert(t, 1, 0) end",
+      "while true do collectgarbage() end",
+      "while true do collectgarbage('step') end",
+      "local t = setmetatable({}, {__eq = 1}) t.t = t return rawequal(t, t), #tostring(t)",
+      "local bide = require 'bide' for i = 1, 1e6 do bide.spawn(bide.sleep, 100) end",
+      "local bide = require 'bide' local function f() bide.spawn(f):await() end f()",
+      "local bide = require 'bide' error(setmetatable({}, {__tostring = function() while true do "
+      "end "
+      "end}))",
+      "local bide = require 'bide' bide.spawn(error, setmetatable({}, {__tostring = function() "
+      "while "
+      "true do end end})) bide.sleep(0.01)",
+      "local bide = require 'bide' bide.spawn(error, setmetatable({}, {__name = ('x'):rep(1e7)}))",
+      "return utf8.char(table.unpack((function() local t = {} for i = 1, 1e5 do t[i] = 0x10FFFF "
+      "end "
+      "return t end)()))",
+      "local co = coroutine.wrap(function() for i = 1, 1e9 do coroutine.yield() end end) while "
+      "true "
+      "do co() end",
+      "local f = print for i = 1, 1e7 do local g = f f = function() return g() end end f()",
+      "local s = 'return ' .. ('('):rep(1e6) return load(s)",
+      "return load('return ' .. ('1 + '):rep(1e6) .. '1')",
+      "return load('local a ' .. (' a = a'):rep(1e6))",
       "local function f() return f() + 1 end f()",
       "local function f() pcall(f) while true do pcall(f) end end f()",
   };
@@ -338,6 +371,7 @@ static void ends_what_c_would_not(void) {
     bide_host *host = begin(&h, NULL);
     double start = cpu_now();
     run_script(host, scripts[i]);
+    if (getenv("SHOW")) printf("%.1f s: %.70s\n", cpu_now() - start, scripts[i]), fflush(stdout);
     if (cpu_now() - start > 12) printf("%.1f s: %s\n", cpu_now() - start, scripts[i]);
     CHECK(cpu_now() - start < 12);
     CHECK(run_script(host, "return 'alive'") == 0);
