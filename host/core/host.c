@@ -7,6 +7,7 @@
 #include "sched.h"
 #include "slice.h"
 #include "stop.h"
+#include "thread.h"
 #include "trace.h"
 
 #include <stdio.h>

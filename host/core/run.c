@@ -8,6 +8,7 @@
 #include "sched.h"
 #include "slice.h"
 #include "stop.h"
+#include "thread.h"
 #include "trace.h"
 #include "watch.h"
 

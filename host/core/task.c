@@ -13,14 +13,13 @@
 #include "sched.h"
 #include "slice.h"
 #include "stop.h"
+#include "thread.h"
 #include "trace.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Anchored tasks and threads past which the collector is eased, and its pause in percent. */
-enum { MANY = 65536, PAUSE_DEFAULT = 200, PAUSE_MANY = 400 };
 enum { NAME_SIZE = 100 };
 enum { MAIN_HANDLER = 1, MAIN_TASK = 2, MAIN_ARGS = 3 };
 
@@ -75,108 +74,7 @@ static int task_main(lua_State *L) {
   return k_main(L, status, (lua_KContext)t);
 }
 
-/* ---- threads ---- */
-
-/* The collector marks every thread anew in each cycle. While tasks are many, live and growing, a
- * cycle at each doubling is too often; unless the script has set a pause of its own. */
-static void ease_collector(lua_State *L, bide_host *h) {
-  int pause;
-  if (!h->own_state || h->eased) return;
-  pause = lua_gc(L, LUA_GCSETPAUSE, PAUSE_MANY);
-  if (pause != PAUSE_DEFAULT) lua_gc(L, LUA_GCSETPAUSE, pause);
-  else h->eased = 1;
-}
-
-void bide__collector_restore(bide_host *h) {
-  if (!h->eased || h->live_tasks >= MANY) return;
-  h->eased = 0;
-  lua_gc(h->from, LUA_GCSETPAUSE, PAUSE_DEFAULT);
-}
-
-/* Anchors the value on top of the stack (popped) in the registry: our keys come from luaL_ref and
- * are never given back to it, only to our own list. May raise. */
-static uint32_t anchor(lua_State *L, bide_host *h) {
-  bide_slots *s = &h->slots;
-  uint32_t slot;
-  if (BIDE_LIKELY(s->nfree > 0)) {
-    slot = s->free[--s->nfree];
-    lua_rawseti(L, LUA_REGISTRYINDEX, slot);
-    return slot;
-  }
-  if (bide__slot_peek(h, s) == 0) luaL_error(L, "not enough memory");
-  slot = (uint32_t)luaL_ref(L, LUA_REGISTRYINDEX);
-  if (++s->top == MANY) ease_collector(L, h);
-  return slot;
-}
-
-void bide__slots_reserve(lua_State *L, bide_host *h, uint32_t n) {
-  uint32_t i, first = 0;
-  for (i = 0; i < n; i++) {
-    lua_pushboolean(L, 0);
-    if (bide__slot_peek(h, &h->slots) == 0) luaL_error(L, "not enough memory");
-    first = (uint32_t)luaL_ref(L, LUA_REGISTRYINDEX);
-    h->slots.top++;
-  }
-  for (i = 0; i < n; i++) bide__slot_give(&h->slots, first - i);
-}
-
-static void unanchor(bide_host *h, uint32_t slot) {
-  lua_pushboolean(h->from, 0); /* not nil: the key stays ours */
-  lua_rawseti(h->from, LUA_REGISTRYINDEX, slot);
-  bide__slot_give(&h->slots, slot);
-}
-
-/* Takes a thread from the pool or makes one; may raise. */
-static bide_thread take_thread(lua_State *L, bide_host *h) {
-  bide_thread th;
-  if (BIDE_LIKELY(h->pool_n > 0)) return h->pool[--h->pool_n];
-  th.L = lua_newthread(L);
-  th.slot = anchor(L, h);
-  return th;
-}
-
-static void drop_thread(bide_host *h, bide_thread th) {
-  unanchor(h, th.slot);
-}
-
-static int pool_has_room(bide_host *h) {
-  uint32_t cap;
-  void *p;
-  if (h->pool_n < h->pool_cap) return 1;
-  if (h->pool_cap >= h->pool_max) return 0;
-  cap = h->pool_cap ? h->pool_cap * 2 : 16;
-  p = bide__realloc(h, h->pool, h->pool_cap * sizeof *h->pool, cap * sizeof *h->pool);
-  if (!p) return 0;
-  h->pool = p;
-  h->pool_cap = cap;
-  return 1;
-}
-
-static void return_thread(bide_host *h, bide_thread th) {
-  if (pool_has_room(h)) {
-    lua_Hook hook = lua_gethook(h->main);
-    if (BIDE_UNLIKELY(hook || lua_gethook(th.L))) /* what a new thread would inherit */
-      lua_sethook(th.L, hook, lua_gethookmask(h->main), lua_gethookcount(h->main));
-    if (lua_gettop(th.L)) lua_settop(th.L, 0);
-    h->pool[h->pool_n++] = th;
-  } else {
-    drop_thread(h, th);
-  }
-}
-
-static void give_thread(bide_host *h, bide_task *t, int clean) {
-  bide_thread th = {t->L, t->thread_slot};
-  if (!th.L) return;
-  t->L = NULL;
-  if (clean && !(t->fut.flags & BIDE_TF_SEEN)) return_thread(h, th);
-  else drop_thread(h, th);
-}
-
-void bide__thread_pool_fini(bide_host *h) {
-  bide__free(h, h->pool, h->pool_cap * sizeof *h->pool);
-  h->pool = NULL;
-  h->pool_n = h->pool_cap = 0;
-}
+/* ---- spawn ---- */
 
 /* Lays out the stack of `co`: the top n values of L (popped) are task, function and arguments. */
 static void lay_out(lua_State *L, lua_State *co, int n) {
@@ -184,8 +82,6 @@ static void lay_out(lua_State *L, lua_State *co, int n) {
   lua_pushcfunction(co, handler);
   lua_xmove(L, co, n);
 }
-
-/* ---- spawn ---- */
 
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
   (void)h;
@@ -229,9 +125,9 @@ uint32_t bide__task_site(bide_host *h, const bide_task *t) {
 static void spawn_thread(lua_State *L, bide_host *h, bide_task *t, int nargs) {
   bide_thread th;
   luaL_checkstack(L, nargs + 4, "too many arguments");
-  th = take_thread(L, h);
+  th = bide__thread_take(L, h);
   if (!lua_checkstack(th.L, nargs + 6)) {
-    return_thread(h, th);
+    bide__thread_return(h, th);
     luaL_error(L, "too many arguments");
   }
   t->L = th.L;
@@ -243,7 +139,7 @@ static void spawn_thread(lua_State *L, bide_host *h, bide_task *t, int nargs) {
 }
 
 static int anchor_protected(lua_State *L) {
-  lua_pushinteger(L, anchor(L, bide__host_of(L)));
+  lua_pushinteger(L, bide__anchor(L, bide__host_of(L)));
   return 1;
 }
 
@@ -251,12 +147,12 @@ static int anchor_protected(lua_State *L) {
 static uint32_t anchor_task(lua_State *L, bide_host *h, bide_task *t) {
   bide_thread th = {t->L, t->thread_slot};
   uint32_t slot;
-  if (BIDE_LIKELY(h->slots.nfree > 0) || !t->L) return anchor(L, h);
+  if (BIDE_LIKELY(h->slots.nfree > 0) || !t->L) return bide__anchor(L, h);
   lua_pushcfunction(L, anchor_protected);
   lua_insert(L, -2);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
     t->L = NULL;
-    return_thread(h, th);
+    bide__thread_return(h, th);
     lua_error(L);
   }
   slot = (uint32_t)lua_tointeger(L, -1);
@@ -319,7 +215,7 @@ bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope,
 
 static int take_protected(lua_State *L) {
   bide_task *t = lua_touserdata(L, 1);
-  bide_thread th = take_thread(L, bide__task_host(t));
+  bide_thread th = bide__thread_take(L, bide__task_host(t));
   t->L = th.L;
   t->thread_slot = th.slot;
   return 0;
@@ -355,12 +251,12 @@ static void forget_reason(bide_host *h, bide_task *t) {
 }
 
 void bide__task_release(bide_host *h, bide_task *t) {
-  unanchor(h, t->fut.slot);
+  bide__unanchor(h, t->fut.slot);
 }
 
 void bide__task_discard(bide_host *h, bide_task *t) {
   t->fut.state = BIDE_CANCELLED;
-  give_thread(h, t, 1);
+  bide__thread_give(h, t, 1);
   bide__task_release(h, t);
 }
 
@@ -372,7 +268,7 @@ static void finish(bide_host *h, bide_task *t, int state, int clean) {
   if (t->fut.flags & BIDE_TF_REASON) forget_reason(h, t);
   if (BIDE_UNLIKELY(h->debug)) bide__debug_ended(h, t, state);
   if (t->fut.native && !t->fut.waiters && !(t->fut.flags & BIDE_TF_OWNED)) h->native_lost++;
-  give_thread(h, t, clean);
+  bide__thread_give(h, t, clean);
   bide__scope_remove_task(t);
   h->live_tasks--;
   if (scope->ended) { /* before the links: they may close the scope */

@@ -93,10 +93,5 @@ void bide__name_value(lua_State *L, bide_host *h, int idx, const char *name);
 /* The name of a living task. Never raises, runs no finalizer; uses the stack of the thread that
  * drives the loop. */
 const char *bide__living_name(const bide_task *t, char *buf, size_t size);
-/* Sets the collector's pause back once tasks are few again. */
-void bide__collector_restore(bide_host *h);
-/* Makes n registry keys, contiguous and few enough to lie in the registry's array. May raise. */
-void bide__slots_reserve(lua_State *L, bide_host *h, uint32_t n);
-void bide__thread_pool_fini(bide_host *h);
 
 #endif
