@@ -15,7 +15,7 @@ describe("tls", function()
     tasks.turns(3)
     tasks.check()
     assert.is_true(resumed > count // 4)
-    local checked = process.build:find "asan" -- which keeps what is freed for a while
+    local checked = process.build:find "asan" ~= nil -- which keeps what is freed for a while
     assert.is_true(checked or grown < 2 << 20, ("grown by %d bytes"):format(grown))
   end)
 end)
