@@ -7,6 +7,10 @@
 #include <lauxlib.h>
 #include <uv.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #if LUA_VERSION_NUM != 504
 #error "bide needs Lua 5.4"
 #endif
@@ -15,6 +19,13 @@
  * With -DBIDE_PORTABLE (MODE=portable) bide does there what it does without. */
 #if defined(__linux__) && !defined(BIDE_PORTABLE)
 #define BIDE_LINUX 1
+#endif
+
+/* Asks for the pages of a stretch of memory that is about to be written from end to end. */
+#if defined(BIDE_LINUX) && defined(MADV_POPULATE_WRITE)
+#define bide_pages_wanted(p, size) ((void)madvise((p), (size), MADV_POPULATE_WRITE))
+#else
+#define bide_pages_wanted(p, size) ((void)(p))
 #endif
 
 /* macOS has a socket option instead: bide__socket_prepare. */
@@ -34,11 +45,14 @@
 #define BIDE_UNLIKELY(x)      __builtin_expect(!!(x), 0)
 #define BIDE_PRINTF(fmt, arg) __attribute__((format(printf, fmt, arg)))
 #define BIDE_NORETURN         __attribute__((noreturn))
+/* Called from few places on the hottest path: worth a copy in each. */
+#define BIDE_INLINE static inline __attribute__((always_inline))
 #else
 #define BIDE_LIKELY(x)   (x)
 #define BIDE_UNLIKELY(x) (x)
 #define BIDE_PRINTF(fmt, arg)
 #define BIDE_NORETURN
+#define BIDE_INLINE static inline
 #endif
 
 /* Descriptors were added that the loop has not told the kernel about yet: it does in its next turn.

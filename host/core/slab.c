@@ -4,12 +4,16 @@
  * empty chunk is kept for the class that asks next, so that a size that comes and goes does not
  * reach malloc. */
 #include "slab.h"
+#include "compat.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CHUNK = 262144, PER_REGION = 8, GRAIN = 8, CLASSES = BIDE_SLAB_MAX / GRAIN };
+/* A class with more chunks than these will fill the next one, too: the kernel gives its pages in
+ * one call, which takes half as long as a fault for each. */
+enum { FEW = 4 };
 
 typedef struct chunk chunk;
 typedef struct region region;
@@ -23,7 +27,7 @@ struct chunk {
   char *fresh; /* bytes from here on were never used */
   region *region;
   uint32_t used; /* blocks */
-  uint32_t size; /* of a block */
+  uint32_t size; /* of a block; 0 before the first use */
 };
 
 struct region {
@@ -34,11 +38,12 @@ struct region {
 };
 
 struct bide_slab {
-  chunk *room[CLASSES]; /* the first chunk with room, or NULL */
-  chunk *spares;        /* empty chunks */
-  region *regions;      /* the newest first: only that one is not cut up */
-  uint32_t idle;        /* regions all of whose chunks are spare */
-  uint8_t closing;      /* frees do nothing any more */
+  chunk *room[CLASSES];  /* the first chunk with room, or NULL */
+  uint32_t cut[CLASSES]; /* chunks of the class */
+  chunk *spares;         /* empty chunks */
+  region *regions;       /* the newest first: only that one is not cut up */
+  uint32_t idle;         /* regions all of whose chunks are spare */
+  uint8_t closing;       /* frees do nothing any more */
 };
 
 bide_slab *bide__slab_new(void) {
@@ -122,6 +127,7 @@ static chunk *chunk_get(bide_slab *s) {
   if ((!r || r->cut == PER_REGION) && !(r = add_region(s))) return NULL;
   c = at(r, r->cut++);
   c->region = r;
+  c->size = 0;
   return c;
 }
 
@@ -131,13 +137,14 @@ static void chunk_give(bide_slab *s, chunk *c) {
   if (++s->idle > 1) drop_region(s, c->region);
 }
 
-static int is_full(const chunk *c) {
-  return !c->free && c->fresh + c->size > (const char *)c + CHUNK;
+static int has_fresh(const chunk *c) {
+  return c->fresh + c->size <= (const char *)c + CHUNK;
 }
 
 static void *refill(bide_slab *s, size_t k) {
   chunk *c = chunk_get(s);
   if (!c) return NULL;
+  if (++s->cut[k] > FEW && !c->size) bide_pages_wanted(c, CHUNK);
   c->size = (uint32_t)((k + 1) * GRAIN);
   c->free = NULL;
   c->used = 1;
@@ -147,36 +154,39 @@ static void *refill(bide_slab *s, size_t k) {
   return c->fresh - c->size;
 }
 
-static void *take(bide_slab *s, size_t size) {
-  size_t k = class_of(size);
+/* From a chunk none of whose blocks came back. */
+static void *take_fresh(bide_slab *s, size_t k) {
   chunk *c = s->room[k];
   void *p;
   if (!c) return refill(s, k);
+  p = c->fresh;
+  c->fresh += c->size;
   c->used++;
-  if (c->free) {
-    p = c->free;
-    c->free = c->free->next;
-  } else {
-    p = c->fresh;
-    c->fresh += c->size;
-  }
-  if (is_full(c)) ring_remove(&s->room[k], c);
+  if (!has_fresh(c)) ring_remove(&s->room[k], c);
   return p;
 }
 
-static void give(bide_slab *s, void *p) {
+static inline void *take(bide_slab *s, size_t size) {
+  size_t k = class_of(size);
+  chunk *c = s->room[k];
+  block *b = c ? c->free : NULL;
+  if (BIDE_UNLIKELY(!b)) return take_fresh(s, k);
+  c->used++;
+  c->free = b->next;
+  if (BIDE_UNLIKELY(!c->free && !has_fresh(c))) ring_remove(&s->room[k], c);
+  return b;
+}
+
+static inline void give(bide_slab *s, void *p) {
   chunk *c = chunk_of(p);
   block *b = p;
-  size_t k = class_of(c->size);
-  int was_full = is_full(c);
+  if (BIDE_UNLIKELY(!c->free && !has_fresh(c))) ring_add(&s->room[class_of(c->size)], c);
   b->next = c->free;
   c->free = b;
-  c->used--;
-  if (was_full) ring_add(&s->room[k], c);
-  if (c->used == 0) {
-    ring_remove(&s->room[k], c);
-    chunk_give(s, c);
-  }
+  if (BIDE_LIKELY(--c->used > 0)) return;
+  ring_remove(&s->room[class_of(c->size)], c);
+  s->cut[class_of(c->size)]--;
+  chunk_give(s, c);
 }
 
 /* From one size class to another, or across the border to malloc. */
@@ -192,12 +202,12 @@ static void *move(bide_slab *s, void *p, size_t osize, size_t nsize) {
 void *bide__slab_alloc(void *ud, void *p, size_t osize, size_t nsize) {
   bide_slab *s = ud;
   if (!p) {
-    if (nsize == 0) return NULL;
-    return nsize <= BIDE_SLAB_MAX ? take(s, nsize) : malloc(nsize);
+    if (BIDE_LIKELY(nsize - 1 < BIDE_SLAB_MAX)) return take(s, nsize);
+    return nsize ? malloc(nsize) : NULL;
   }
   if (nsize == 0) {
-    if (osize > BIDE_SLAB_MAX) free(p);
-    else if (!s->closing) give(s, p);
+    if (BIDE_UNLIKELY(osize > BIDE_SLAB_MAX)) free(p);
+    else if (BIDE_LIKELY(!s->closing)) give(s, p);
     return NULL;
   }
   if (osize > BIDE_SLAB_MAX && nsize > BIDE_SLAB_MAX) return realloc(p, nsize);
