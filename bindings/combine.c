@@ -114,14 +114,14 @@ static int empty_list(lua_State *L) {
 }
 
 static int gather_list(lua_State *L, bide_host *h) {
-  uint32_t listed, n = bide__collect_list(L, h, &listed);
+  uint32_t listed, n = bide__collect_list(L, &listed);
   if (bide__checkpoint(L, h, "gather")) return bide__refuse(L, h);
   if (n == 0) return empty_list(L);
   return bide__join(L, h, BIDE_ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_list);
 }
 
 static int gather_args(lua_State *L, bide_host *h) {
-  uint32_t n = bide__collect_args(L, h);
+  uint32_t n = bide__collect_args(L);
   if (bide__checkpoint(L, h, "gather")) return bide__refuse(L, h);
   if (n == 0) return 0;
   return bide__join(L, h, BIDE_ITEMS, n, BIDE_JOIN_ERROR, &bide__gather_ops, k_gather_args);
@@ -136,8 +136,8 @@ static int l_await(lua_State *L) {
   bide_host *h = bide__host(L);
   int i, n = lua_gettop(L);
   for (i = 1; i <= n || i == 1; i++)
-    if (!bide__tofuture(L, h, i)) bide__type_error(L, i, "task or future");
-  if (n == 1) return bide__await(L, h, bide__tofuture(L, h, 1));
+    if (!bide__tofuture(L, i)) bide__type_error(L, i, "task or future");
+  if (n == 1) return bide__await(L, h, bide__tofuture(L, 1));
   return gather_args(L, h);
 }
 
@@ -184,7 +184,7 @@ static int k_settle(lua_State *L, bide_host *h, bide_wait *w) {
 
 static int l_settle(lua_State *L) {
   bide_host *h = bide__host(L);
-  uint32_t listed, n = bide__collect_list(L, h, &listed);
+  uint32_t listed, n = bide__collect_list(L, &listed);
   if (bide__checkpoint(L, h, "settle")) return bide__refuse(L, h);
   if (n == 0) return empty_list(L);
   return bide__join(L, h, BIDE_ITEMS, n, BIDE_JOIN_ALL, &bide__settle_ops, k_settle);
@@ -255,7 +255,7 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
   if (first) {
     for (i = 1; i <= n; i++) { /* any is there to bear with failures: they have been received */
       lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
-      if (bide__tofuture(L, h, -1)->state == BIDE_FAILED) bide__fut_seen(L, h, -1);
+      if (bide__tofuture(L, -1)->state == BIDE_FAILED) bide__fut_seen(L, h, -1);
       lua_pop(L, 1);
     }
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)first);
@@ -278,7 +278,7 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
 static int first_of(lua_State *L, const char *name, int policy, const bide_waitops *ops,
                     bide_kwait k) {
   bide_host *h = bide__host(L);
-  uint32_t listed, n = bide__collect_list(L, h, &listed);
+  uint32_t listed, n = bide__collect_list(L, &listed);
   if (n == 0) return luaL_argerror(L, 1, "the list is empty");
   if (bide__checkpoint(L, h, name)) return bide__refuse(L, h);
   return bide__join(L, h, BIDE_ITEMS, n, policy, ops, k);
@@ -297,13 +297,13 @@ static int l_any(lua_State *L) {
 /* timeout(s, awaitable) runs this as its body. */
 static int l_await_one(lua_State *L) {
   bide_host *h = bide__host(L);
-  return bide__await(L, h, bide__tofuture(L, h, 1));
+  return bide__await(L, h, bide__tofuture(L, 1));
 }
 
 static int l_timeout(lua_State *L) {
   bide_host *h = bide__host(L);
   double s = bide__check_seconds(L, 1);
-  if (bide__tofuture(L, h, 2)) {
+  if (bide__tofuture(L, 2)) {
     if (lua_gettop(L) > 2) luaL_argerror(L, 3, "no arguments expected after a task or future");
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushcclosure(L, l_await_one, 1);

@@ -10,6 +10,7 @@
 #include "core/slab.h"
 #include "core/slice.h"
 #include "core/stop.h"
+#include "core/thread.h"
 #include "embed.h"
 #include "preload.h"
 #include "stock.h"
@@ -200,6 +201,7 @@ static int open_host(lua_State *L) {
   load_ballast(L);
   open_libs(L, o);
   h = bide__host_open(L, o->loop);
+  bide__collector_watch(L);
   h->report = o->report;
   h->report_ud = o->report_ud;
   h->own_state = 1;

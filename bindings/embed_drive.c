@@ -77,7 +77,7 @@ void bide_cancel(bide_host *h) {
 }
 
 int bide_cancel_task(bide_host *h, int idx) {
-  bide_task *t = bide__totask(h->main, h, idx);
+  bide_task *t = bide__totask(h->main, idx);
   int cancelled;
   if (!t) return UV_EINVAL;
   cancelled = bide__task_cancel(t);
@@ -122,7 +122,7 @@ static int push_result(lua_State *L) {
 
 int bide_result(bide_host *h, int idx) {
   lua_State *L = h->main;
-  const bide_fut *f = bide__tofuture(L, h, idx);
+  const bide_fut *f = bide__tofuture(L, idx);
   int top = lua_gettop(L);
   if (!f) return UV_EINVAL;
   if (f->state == BIDE_PENDING) return UV_EAGAIN;
@@ -148,7 +148,7 @@ static void on_ended(bide_link *link) {
 }
 
 int bide_on_done(bide_host *h, int idx, bide_done_fn fn, void *arg) {
-  bide_fut *f = bide__tofuture(h->main, h, idx);
+  bide_fut *f = bide__tofuture(h->main, idx);
   done_link *d;
   if (!f) return UV_EINVAL;
   if (f->state != BIDE_PENDING) {

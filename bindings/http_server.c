@@ -379,7 +379,7 @@ static int wait_over(lua_State *L, bide_host *h) {
   bide_task *t = h->current;
   bide_fut *f;
   lua_getiuservalue(L, 1, SERVER_UV_TASK);
-  f = bide__tofuture(L, h, -1);
+  f = bide__tofuture(L, -1);
   if (!f || f->state != BIDE_PENDING) return bide__complete(L, h, &t->own, 0, k_wait);
   bide__wait_init(h, &t->own, &wait_ops);
   t->op.await.on = f;

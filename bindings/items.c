@@ -13,8 +13,8 @@ static int is_callable_table(lua_State *L, int idx) {
   return 1;
 }
 
-static int is_item(lua_State *L, bide_host *h, int idx) {
-  return lua_isfunction(L, idx) || bide__tofuture(L, h, idx) || is_callable_table(L, idx);
+static int is_item(lua_State *L, int idx) {
+  return lua_isfunction(L, idx) || bide__tofuture(L, idx) || is_callable_table(L, idx);
 }
 
 int bide__is_list(lua_State *L, int idx) {
@@ -30,10 +30,10 @@ static int item_error(lua_State *L, int arg, int item, const char *key) {
                                        *key ? ": " : "", found));
 }
 
-uint32_t bide__collect_args(lua_State *L, bide_host *h) {
+uint32_t bide__collect_args(lua_State *L) {
   int i, n = lua_gettop(L);
   for (i = 1; i <= n; i++)
-    if (!is_item(L, h, i)) item_error(L, i, i, "");
+    if (!is_item(L, i)) item_error(L, i, i, "");
   lua_createtable(L, n, 0);
   lua_insert(L, BIDE_ITEMS);
   for (i = n; i >= 1; i--) lua_rawseti(L, BIDE_ITEMS, i);
@@ -70,14 +70,14 @@ static void check_holes(lua_State *L, lua_Integer count, lua_Integer last) {
 }
 
 /* Looks at every pair of the list at 1: counts the positions, collects the other keys (at 2). */
-static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
+static lua_Integer scan(lua_State *L, lua_Integer *max) {
   lua_Integer count = 0, k, extra = 0;
   *max = 0;
   lua_pushnil(L); /* BIDE_KEYS, made on demand */
   lua_pushnil(L);
   while (lua_next(L, 1)) {
     if (lua_isinteger(L, -2) && (k = lua_tointeger(L, -2)) > 0) {
-      if (!is_item(L, h, -1)) {
+      if (!is_item(L, -1)) {
         const char *key = lua_pushfstring(L, "item %I", (LUAI_UACINT)k);
         lua_insert(L, -2);
         item_error(L, 1, -1, key);
@@ -86,7 +86,7 @@ static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
       if (k > *max) *max = k;
     } else if (is_count_key(L, -2)) { /* check_holes has a look at it */
     } else if (lua_type(L, -2) == LUA_TSTRING) {
-      if (!is_item(L, h, -1)) {
+      if (!is_item(L, -1)) {
         const char *key = lua_tostring(L, -2);
         item_error(L, 1, -1, key);
       }
@@ -106,11 +106,11 @@ static lua_Integer scan(lua_State *L, bide_host *h, lua_Integer *max) {
   return extra;
 }
 
-uint32_t bide__collect_list(lua_State *L, bide_host *h, uint32_t *listed) {
+uint32_t bide__collect_list(lua_State *L, uint32_t *listed) {
   lua_Integer max, extra, i;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  extra = scan(L, h, &max);
+  extra = scan(L, &max);
   if (max + extra > 0x7ffffff) luaL_argerror(L, 1, "too many items");
   lua_createtable(L, (int)(max + extra), 0);
   for (i = 1; i <= max; i++) {

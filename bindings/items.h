@@ -13,10 +13,10 @@
 enum { BIDE_ITEMS = 1, BIDE_KEYS = 2 };
 
 /* The arguments as items: the stack becomes (items, nil). Returns how many. */
-uint32_t bide__collect_args(lua_State *L, bide_host *h);
+uint32_t bide__collect_args(lua_State *L);
 /* The list at 1 as items: the stack becomes (items, keys or nil). Returns how many; *listed: of
  * them at positions. */
-uint32_t bide__collect_list(lua_State *L, bide_host *h, uint32_t *listed);
+uint32_t bide__collect_list(lua_State *L, uint32_t *listed);
 /* Is the value at idx a list (and not an item that is a table, one that can be called)? */
 int bide__is_list(lua_State *L, int idx);
 

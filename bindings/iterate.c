@@ -154,7 +154,7 @@ static int mm_gc(lua_State *L) {
 /* Upvalues: 2 the metatable of handles, 3 the iterator function. */
 static int l_as_completed(lua_State *L) {
   bide_host *h = bide__host(L);
-  uint32_t listed, n = bide__collect_list(L, h, &listed);
+  uint32_t listed, n = bide__collect_list(L, &listed);
   handle *x;
   if (bide__checkpoint(L, h, "as_completed")) return bide__refuse(L, h);
   x = lua_newuserdatauv(L, sizeof *x, 2);
@@ -285,13 +285,13 @@ static lua_Integer wait_options(lua_State *L, double *seconds) {
   return bide__opt_integer(L, 2, "count", 0, 1, INT32_MAX);
 }
 
-static uint32_t check_awaitables(lua_State *L, bide_host *h) {
-  uint32_t listed, i, n = bide__collect_list(L, h, &listed);
+static uint32_t check_awaitables(lua_State *L) {
+  uint32_t listed, i, n = bide__collect_list(L, &listed);
   if (n == 0) luaL_argerror(L, 1, "the list is empty");
   if (n != listed) luaL_argerror(L, 1, "a list expected, without string keys");
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
-    if (!bide__tofuture(L, h, -1))
+    if (!bide__tofuture(L, -1))
       luaL_argerror(L, 1,
                     lua_pushfstring(L, "item %d: future or task expected, got a function", (int)i));
     lua_pop(L, 1);
@@ -308,7 +308,7 @@ static int l_wait(lua_State *L) {
   int status;
   luaL_checktype(L, 1, LUA_TTABLE);
   count = wait_options(L, &seconds);
-  n = check_awaitables(L, h);
+  n = check_awaitables(L);
   if (count > n) luaL_argerror(L, 2, "option 'count' is more than there are in the list");
   if (bide__checkpoint(L, h, "wait")) return bide__refuse(L, h);
   lua_pushnil(L);

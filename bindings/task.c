@@ -22,7 +22,7 @@ static int l_run(lua_State *L) {
   return bide__run_call(L, bide__host(L), lua_gettop(L) - 1);
 }
 
-static int spawn_checked(lua_State *L, bide_host *h, const char *name, int daemon) {
+BIDE_INLINE int spawn_checked(lua_State *L, bide_host *h, const char *name, int daemon) {
   bide_runner *run;
   bide__check_callable(L, 1);
   if (!h->current) return bide__not_running(L, h, name);
@@ -90,15 +90,15 @@ static int l_sleep(lua_State *L) {
 
 /* ---- futures and tasks ---- */
 
-static bide_fut *check_future(lua_State *L, bide_host *h) {
-  bide_fut *f = bide__tofuture(L, h, 1);
+static bide_fut *check_future(lua_State *L) {
+  bide_fut *f = bide__tofuture(L, 1);
   if (!f) bide__type_error(L, 1, "task or future");
   return f;
 }
 
 /* One made by bide.future: those of tasks are filled by their functions. */
-static bide_fut *check_plain(lua_State *L, bide_host *h) {
-  bide_fut *f = bide__tofuture(L, h, 1);
+static bide_fut *check_plain(lua_State *L) {
+  bide_fut *f = bide__tofuture(L, 1);
   if (!f || f->kind != BIDE_IS_FUTURE) bide__type_error(L, 1, "future");
   return f;
 }
@@ -108,26 +108,33 @@ static int l_future(lua_State *L) {
   return 1;
 }
 
+/* A living task knows its host, which is found faster so. */
+static bide_host *host_by(lua_State *L, const bide_fut *f) {
+  const bide_task *t = (const bide_task *)f;
+  if (f->kind == BIDE_IS_TASK && f->state == BIDE_PENDING && t->scope) return bide__task_host(t);
+  return bide__host(L);
+}
+
 static int m_await(lua_State *L) {
-  bide_host *h = bide__host(L);
-  bide_fut *f = check_future(L, h);
+  bide_fut *f = check_future(L);
+  bide_host *h = host_by(L, f);
   if (BIDE_UNLIKELY(lua_gettop(L) != 1)) lua_settop(L, 1);
   return bide__await(L, h, f);
 }
 
 static int m_status(lua_State *L) {
-  lua_pushstring(L, status_names[check_future(L, bide__host(L))->state]);
+  lua_pushstring(L, status_names[check_future(L)->state]);
   return 1;
 }
 
 static int m_done(lua_State *L) {
-  lua_pushboolean(L, check_future(L, bide__host(L))->state != BIDE_PENDING);
+  lua_pushboolean(L, check_future(L)->state != BIDE_PENDING);
   return 1;
 }
 
 static int m_result(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_fut *f = check_future(L, h);
+  bide_fut *f = check_future(L);
   if (f->state == BIDE_PENDING)
     return bide__error(L, h, "EPENDING", "result", "the result is not there yet (await it)");
   lua_settop(L, 1);
@@ -136,7 +143,7 @@ static int m_result(lua_State *L) {
 
 static int m_cancel_task(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_task *t = bide__totask(L, h, 1);
+  bide_task *t = bide__totask(L, 1);
   if (!t) bide__type_error(L, 1, "task");
   if (t->fut.state == BIDE_PENDING && !(t->fut.flags & BIDE_TF_CANCEL) && !lua_isnoneornil(L, 2)) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->reasons_ref);
@@ -155,8 +162,7 @@ static int end_plain(lua_State *L, bide_fut *f, int state) {
 }
 
 static int m_cancel_future(lua_State *L) {
-  bide_host *h = bide__host(L);
-  bide_fut *f = check_plain(L, h);
+  bide_fut *f = check_plain(L);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   lua_settop(L, 2);
   lua_setiuservalue(L, 1, 1); /* the reason */
@@ -164,8 +170,7 @@ static int m_cancel_future(lua_State *L) {
 }
 
 static int m_resolve(lua_State *L) {
-  bide_host *h = bide__host(L);
-  bide_fut *f = check_plain(L, h);
+  bide_fut *f = check_plain(L);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   bide__store_results(L, 1, f, lua_gettop(L) - 1);
   return end_plain(L, f, BIDE_DONE);
@@ -173,7 +178,7 @@ static int m_resolve(lua_State *L) {
 
 static int m_reject(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_fut *f = check_plain(L, h);
+  bide_fut *f = check_plain(L);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   lua_settop(L, 2);
   bide__push_record(L, h, L, NULL, 1, 2);
@@ -184,7 +189,7 @@ static int m_reject(lua_State *L) {
 
 static int m_on_done(lua_State *L) {
   bide_host *h = bide__host(L);
-  check_future(L, h);
+  check_future(L);
   bide__check_callable(L, 2);
   if (!h->current) return bide__not_running(L, h, "on_done");
   lua_settop(L, 2);
@@ -196,7 +201,7 @@ static int m_on_done(lua_State *L) {
 static int m_name(lua_State *L) {
   bide_host *h = bide__host(L);
   char buf[100];
-  if (!bide__totask(L, h, 1)) bide__type_error(L, 1, "task");
+  if (!bide__totask(L, 1)) bide__type_error(L, 1, "task");
   if (!lua_isnoneornil(L, 2)) {
     bide__name_value(L, h, 1, luaL_checkstring(L, 2));
   }
@@ -249,7 +254,7 @@ const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size
 
 static int m_traceback(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_task *t = bide__totask(L, h, 1);
+  bide_task *t = bide__totask(L, 1);
   if (!t) bide__type_error(L, 1, "task");
   if (t->fut.state == BIDE_PENDING) {
     int self = t == h->current;
@@ -266,7 +271,7 @@ static int m_traceback(lua_State *L) {
 
 static int mm_tostring(lua_State *L) {
   bide_host *h = bide__host(L);
-  bide_fut *f = check_future(L, h);
+  bide_fut *f = check_future(L);
   char buf[100];
   if (f->kind == BIDE_IS_TASK)
     lua_pushfstring(L, "bide.Task: %s (%s)", bide__task_name(L, h, 1, buf, sizeof buf),

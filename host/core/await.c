@@ -179,7 +179,8 @@ int bide__raise_cycle(lua_State *L, bide_host *h, const char *op, int self) {
 
 int bide__await(lua_State *L, bide_host *h, bide_fut *f) {
   bide_task *t = h->current;
-  if (bide__checkpoint(L, h, "await")) return bide__refuse(L, h);
+  if (BIDE_UNLIKELY(!bide__may_wait(L, h)) && bide__checkpoint(L, h, "await"))
+    return bide__refuse(L, h);
   if (runs_next(h, f)) run_next(L, h, (bide_task *)f);
   if (BIDE_LIKELY(f->state == BIDE_DONE && h->fast < 127)) { /* bide__complete, in short */
     h->fast++;

@@ -146,7 +146,11 @@ static void switch_hooks(lua_State *L, bide_host *h, int on) {
   for (i = 0; i < h->pool_n; i++) switch_hook(h->pool[i].L, on);
   for (s = root; s; s = bide__scope_walk(s, root, 1))
     for (t = s->tasks; t; t = t->snext)
-      if (t->L) switch_hook(t->L, on);
+      if (t->L) {
+        switch_hook(t->L, on);
+        bide__push_task(L, h, t); /* its name is told at its end, when its stack has gone */
+        lua_pop(L, 1);
+      }
 }
 
 void bide__debug_switch(lua_State *L, bide_host *h, int on) {

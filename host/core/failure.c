@@ -170,7 +170,7 @@ void bide__failures_fini(bide_host *h) {
 static int default_report(lua_State *L) { /* err, task or future, traceback */
   bide_host *h = bide__host_of(L);
   const char *err = luaL_tolstring(L, 1, NULL), *tb = lua_tostring(L, 3);
-  const bide_task *t = bide__totask(L, h, 2);
+  const bide_task *t = bide__totask(L, 2);
   const char *in = t ? " in task " : lua_isnil(L, 2) ? "" : " in a future";
   char name[120];
   if (t) bide__task_name(L, h, 2, name, sizeof name);

@@ -16,15 +16,8 @@ static int has_mt(lua_State *L, int idx, const void *mt) {
   return same;
 }
 
-bide_fut *bide__tofuture(lua_State *L, bide_host *h, int idx) {
-  bide_fut *f = lua_touserdata(L, idx);
-  if (!f || lua_rawlen(L, idx) < sizeof *f) return NULL; /* a light one has no length */
-  (void)h;
-  return f->magic == BIDE_FUT_MAGIC ? f : NULL;
-}
-
-bide_task *bide__totask(lua_State *L, bide_host *h, int idx) {
-  bide_fut *f = bide__tofuture(L, h, idx);
+bide_task *bide__totask(lua_State *L, int idx) {
+  bide_fut *f = bide__tofuture(L, idx);
   return f && f->kind == BIDE_IS_TASK ? (bide_task *)f : NULL;
 }
 

@@ -36,7 +36,8 @@ struct bide_link {
 struct bide_fut {
   uint32_t magic;        /* BIDE_FUT_MAGIC */
   uint8_t state;         /* BIDE_PENDING … */
-  uint8_t kind : 2;      /* BIDE_IS_… */
+  uint8_t kind : 1;      /* BIDE_IS_… */
+  uint8_t anchored : 1;  /* of tasks: the registry holds it under `slot` */
   uint8_t end_state : 2; /* of tasks: set by task_main, taken over at the end of the step */
   uint8_t compute : 1;   /* of tasks: bide.compute */
   uint8_t preempted : 2; /* of tasks: BIDE_PREEMPTED_… */
@@ -44,12 +45,16 @@ struct bide_fut {
   uint8_t native;        /* BIDE_NATIVE_… when failed without an error value */
   uint8_t flags;         /* of tasks: task.h */
   uint32_t nres;
-  uint32_t slot;      /* of a task: the registry key that anchors it while it lives */
+  uint32_t slot;      /* of a task: the registry key that is its own while it lives */
   bide_link *waiters; /* the last one to join, or NULL */
 };
 
 /* The future (or task) at idx, or NULL. No registry look-up by name. */
-bide_fut *bide__tofuture(lua_State *L, bide_host *h, int idx);
+static inline bide_fut *bide__tofuture(lua_State *L, int idx) {
+  bide_fut *f = (bide_fut *)lua_touserdata(L, idx);
+  if (!f || lua_rawlen(L, idx) < sizeof *f) return NULL; /* a light one has no length */
+  return f->magic == BIDE_FUT_MAGIC ? f : NULL;
+}
 /* Pushes a new pending future (userdata). */
 bide_fut *bide__future_push(lua_State *L, bide_host *h);
 void bide__link(bide_fut *f, bide_link *link, void (*notify)(bide_link *));

@@ -89,7 +89,7 @@ static int start_members(lua_State *L) {
   for (i = 1; i <= v->n; i++) {
     bide_fut *f;
     lua_rawgeti(L, 1, (lua_Integer)i);
-    f = bide__tofuture(L, h, -1);
+    f = bide__tofuture(L, -1);
     if (f) {
       if (f == &h->current->fut) return bide__raise_cycle(L, h, "as_completed", 1);
       add_member(v, i, f, 0);

@@ -56,10 +56,6 @@ void bide__slot_take(bide_slots *s) {
   else s->top++;
 }
 
-void bide__slot_give(bide_slots *s, uint32_t slot) {
-  s->free[s->nfree++] = slot;
-}
-
 static void slots_fini(bide_host *h, bide_slots *s) {
   bide__free(h, s->free, s->cap * sizeof *s->free);
   memset(s, 0, sizeof *s);

@@ -71,8 +71,9 @@ struct bide_host {
   unsigned char dead;           /* teardown is over */
   unsigned char own_loop;
   unsigned char own_state;   /* the Lua state was made by bide_new: its collector is ours to tune */
-  unsigned char eased;       /* the collector's pause was lengthened */
   unsigned char opened;      /* the handles of the scheduler are on the loop */
+  uint32_t threads;          /* Lua threads that are anchored, those in the pool included */
+  uint32_t spared;           /* KB that the collector was told not to count (thread.c) */
   uint32_t close_looks;      /* instructions used in teardown, in units of CLOSE_INSTRUCTIONS */
   unsigned char in_loop;     /* uv_run is on the C stack */
   unsigned char interrupted; /* the last run was cancelled from outside */
@@ -166,6 +167,11 @@ struct bide_host {
 static inline bide_host *bide__host(lua_State *L) {
   return (bide_host *)lua_touserdata(L, lua_upvalueindex(1));
 }
+/* May a wait begin here, and is none refused? The quick answer of bide__checkpoint (wait.h), which
+ * does the rest. Inside a task only. */
+static inline int bide__may_wait(lua_State *L, const bide_host *h) {
+  return L == h->top && lua_isyieldable(L) && !bide__task_refused(h->current);
+}
 /* The host of any state by a registry look-up (by address): for slow paths and foreign C functions.
  * NULL when bide is not loaded. */
 bide_host *bide__host_of(lua_State *L);
@@ -185,7 +191,9 @@ void bide__free(bide_host *h, void *p, size_t size);
  * stays free until bide__slot_take, so that what is in between may raise. */
 uint32_t bide__slot_peek(bide_host *h, bide_slots *s);
 void bide__slot_take(bide_slots *s);
-void bide__slot_give(bide_slots *s, uint32_t slot);
+static inline void bide__slot_give(bide_slots *s, uint32_t slot) {
+  s->free[s->nfree++] = slot;
+}
 
 uint64_t bide__now_ns(const bide_host *h);
 /* Seconds since a time that was taken from host->coarse. */

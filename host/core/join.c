@@ -136,7 +136,7 @@ static void check_cycles(lua_State *L, bide_host *h, int items, uint32_t n, int 
   for (i = 1; i <= n; i++) {
     const bide_fut *f;
     lua_rawgeti(L, items, (lua_Integer)i);
-    f = bide__tofuture(L, h, -1);
+    f = bide__tofuture(L, -1);
     lua_pop(L, 1);
     if (!f || f->state != BIDE_PENDING) continue;
     if (f == &h->current->fut) bide__raise_cycle(L, h, op, 1);
@@ -175,7 +175,7 @@ static int start_members(lua_State *L) {
   for (i = 1; i <= j->n; i++) {
     bide_fut *f;
     lua_rawgeti(L, 1, (lua_Integer)i);
-    f = bide__tofuture(L, h, -1);
+    f = bide__tofuture(L, -1);
     if (f) {
       add_member(j, i, f, 0);
       lua_pop(L, 1);

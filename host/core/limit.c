@@ -25,6 +25,18 @@ void bide__meter_relieve(bide_host *h) {
   lua_gc(h->from, LUA_GCCOLLECT, 0); /* what the finalizers of the first let go */
 }
 
+static int has_room(const bide_meter *m, size_t size) {
+  return m->used < m->limit && m->limit - m->used >= size;
+}
+
+int bide__meter_room(lua_State *L, bide_host *h, size_t size) {
+  bide_meter *m = h->meter;
+  if (!m || has_room(m, size)) return 1;
+  m->full = 1;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return has_room(m, size);
+}
+
 int bide__charge(bide_host *h, size_t size) {
   bide_meter *m = h->meter;
   if (!m) return 0;

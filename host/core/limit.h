@@ -22,6 +22,8 @@ void *bide__meter_alloc(void *ud, void *p, size_t osize, size_t nsize);
  * finalizers and leaves what has one, with all that hangs on it: a channel and its values would
  * stay for good. Runs finalizers; where no task runs. */
 void bide__meter_relieve(bide_host *h);
+/* Is there room for so many bytes more, if need be after a collection? Always without a meter. */
+int bide__meter_room(lua_State *L, bide_host *h, size_t size);
 /* Counts bytes that are held elsewhere for the host. 0 or UV_ENOMEM; always 0 without a meter. */
 int bide__charge(bide_host *h, size_t size);
 void bide__refund(bide_host *h, size_t size);

@@ -8,7 +8,6 @@
 #include "sched.h"
 #include "slice.h"
 #include "stop.h"
-#include "thread.h"
 #include "trace.h"
 #include "watch.h"
 
@@ -168,7 +167,6 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
     return bide__error(L, h, "EDEADLK", "run", "the run cannot end: an operation does not return");
   }
   h->interrupted = r->interrupted;
-  bide__collector_restore(h);
   bide__sites_forget(h);
   return finish(L, h, r, 0);
 }

@@ -24,21 +24,6 @@
 
 /* ---- queues ---- */
 
-void bide__queue_push(bide_queue *q, bide_task *t) {
-  t->next = NULL;
-  *q->tail = t;
-  q->tail = &t->next;
-  q->n++;
-}
-
-bide_task *bide__queue_pop(bide_queue *q) {
-  bide_task *t = q->head;
-  q->head = t->next;
-  if (!q->head) q->tail = &q->head;
-  q->n--;
-  return t;
-}
-
 static void queue_init(bide_queue *q) {
   q->head = NULL;
   q->tail = &q->head;
@@ -51,10 +36,6 @@ static void queue_append(bide_queue *q, bide_queue *from) {
   q->tail = from->tail;
   q->n += from->n;
   queue_init(from);
-}
-
-void bide__ready(bide_host *h, bide_task *t) {
-  bide__queue_push(BIDE_UNLIKELY(t->fut.compute) ? &h->hogs : &h->ready, t);
 }
 
 static int is_busy(const bide_host *h) {

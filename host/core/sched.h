@@ -16,8 +16,6 @@
 int bide__sched_open(bide_host *h);
 /* Closes the handles (asynchronously). */
 void bide__sched_close(bide_host *h);
-void bide__queue_push(bide_queue *q, bide_task *t);
-bide_task *bide__queue_pop(bide_queue *q);
 /* From now on the tasks of a round run in an order that `seed` decides; 0: in order again. Returns
  * nonzero if it was random before. */
 int bide__sched_shuffle(bide_host *h, uint64_t seed);
@@ -28,9 +26,28 @@ int bide__sched_turn(bide_host *h);
 void bide__sched_prime(bide_host *h);
 /* Takes host->coarse from the loop's clock. */
 void bide__note_time(bide_host *h);
-/* Makes `t` ready. */
-void bide__ready(bide_host *h, bide_task *t);
 /* Raises EDEADLK in the waits that can never end. Returns how many. */
 int bide__deadlock(bide_host *h);
+
+static inline void bide__queue_push(bide_queue *q, bide_task *t) {
+  t->next = NULL;
+  *q->tail = t;
+  q->tail = &t->next;
+  q->n++;
+}
+
+/* Not from an empty one. */
+static inline bide_task *bide__queue_pop(bide_queue *q) {
+  bide_task *t = q->head;
+  q->head = t->next;
+  if (!q->head) q->tail = &q->head;
+  q->n--;
+  return t;
+}
+
+/* Makes `t` ready. */
+static inline void bide__ready(bide_host *h, bide_task *t) {
+  bide__queue_push(BIDE_UNLIKELY(t->fut.compute) ? &h->hogs : &h->ready, t);
+}
 
 #endif

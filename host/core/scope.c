@@ -5,17 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* Is `t`, seen from scope `at`, refused because of the task's own cancellation? It counts at the
- * base of the task, beneath the scopes that the task itself entered. */
-static int refused_in(const bide_scope *at, const bide_task *t) {
-  if (at->eff) return 1;
-  return at->owner != t && (t->fut.flags & BIDE_TF_CANCEL) != 0;
-}
-
-int bide__task_refused(const bide_task *t) {
-  return refused_in(t->scope, t);
-}
-
 void bide__scope_open(bide_scope *s, bide_scope *parent, bide_task *owner, int kind, int shield) {
   memset(s, 0, sizeof *s);
   s->kind = (uint8_t)kind;
@@ -27,7 +16,7 @@ void bide__scope_open(bide_scope *s, bide_scope *parent, bide_task *owner, int k
   s->next = parent->child;
   if (s->next) s->next->prev = s;
   parent->child = s;
-  if (!shield) s->eff = (uint8_t)(owner ? refused_in(parent, owner) : parent->eff);
+  if (!shield) s->eff = (uint8_t)(owner ? bide__refused_in(parent, owner) : parent->eff);
 }
 
 /* Moves a scope whose opener has gone, and which only ends its tasks, under another parent. */
@@ -52,21 +41,6 @@ void bide__scope_close(bide_host *h, bide_scope *s) {
     if (s->next) s->next->prev = s->prev;
   }
   s->parent = s->next = s->prev = NULL;
-}
-
-void bide__scope_add_task(bide_scope *s, bide_task *t) {
-  t->scope = s;
-  t->sprev = NULL;
-  t->snext = s->tasks;
-  if (t->snext) t->snext->sprev = t;
-  s->tasks = t;
-}
-
-void bide__scope_remove_task(bide_task *t) {
-  if (t->sprev) t->sprev->snext = t->snext;
-  else t->scope->tasks = t->snext;
-  if (t->snext) t->snext->sprev = t->sprev;
-  t->snext = t->sprev = NULL;
 }
 
 void bide__scope_enter(bide_task *t, bide_scope *s) {
@@ -111,7 +85,7 @@ void bide__scope_cancel(bide_host *h, bide_scope *s) {
 int bide__scope_is_origin(const bide_scope *s) {
   if (!s->cancelled) return 0;
   if (s->shield) return 1;
-  return !(s->owner ? refused_in(s->parent, s->owner) : s->parent->eff);
+  return !(s->owner ? bide__refused_in(s->parent, s->owner) : s->parent->eff);
 }
 
 void bide__scope_unwind(bide_host *h, bide_task *t, bide_scope *base) {

@@ -56,11 +56,6 @@ void bide__scope_cancel_status(bide_host *h, bide_scope *s, int status);
 /* The next scope in a walk over everything beneath `root` (begin with s = root); `down`: may go
  * into the children of `s`. NULL at the end. */
 bide_scope *bide__scope_walk(bide_scope *s, const bide_scope *root, int down);
-/* Is a wait of `t` refused now? */
-int bide__task_refused(const bide_task *t);
-/* Called on every scope's task list. */
-void bide__scope_add_task(bide_scope *s, bide_task *t);
-void bide__scope_remove_task(bide_task *t);
 /* The cancellation of `s` comes from `s` itself and not from above: a body that ends with it has
  * reached the scope that asked for it. */
 int bide__scope_is_origin(const bide_scope *s);

@@ -20,8 +20,49 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_SIZE = 100 };
-enum { MAIN_HANDLER = 1, MAIN_TASK = 2, MAIN_ARGS = 3 };
+enum { NAME_SIZE = 100, SPARE_EACH = 1024 };
+/* Memory without which a task could not even begin: better that its spawn fails, which somebody
+ * hears, than each of them. */
+enum { STEP_ROOM = 2048 };
+/* On the stack of a thread: as task_main sees it, and as it is laid out. */
+enum { MAIN_HANDLER = 1, MAIN_TASK = 2, MAIN_ARGS = 3, LAID_TASK = 3 };
+
+/* ---- what keeps it ---- */
+
+/* Finds task_main, the outermost function of `co`; 0 when it was not entered. */
+static int find_main(lua_State *co, lua_Debug *ar) {
+  int in = 0, out = 1, mid;
+  if (!lua_getstack(co, 0, ar)) return 0;
+  while (lua_getstack(co, out, ar)) {
+    in = out;
+    out *= 2;
+  }
+  while (out - in > 1) {
+    mid = in + (out - in) / 2;
+    if (lua_getstack(co, mid, ar)) in = mid;
+    else out = mid;
+  }
+  return lua_getstack(co, in, ar);
+}
+
+/* From now on the registry keeps it, too: the userdata is found on its thread's stack, where there
+ * is always room for one value more. */
+static void anchor(bide_task *t) {
+  lua_State *co = t->L;
+  lua_Debug ar;
+  (void)lua_checkstack(co, 1);
+  if (!find_main(co, &ar)) lua_pushvalue(co, LAID_TASK);
+  else if (!lua_getlocal(co, &ar, MAIN_TASK)) lua_pushnil(co);
+  assert(lua_touserdata(co, -1) == t);
+  lua_rawseti(co, LUA_REGISTRYINDEX, t->fut.slot);
+  t->fut.anchored = 1;
+}
+
+void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
+  (void)h;
+  if (!t->fut.anchored) anchor((bide_task *)(uintptr_t)t);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->fut.slot);
+}
 
 /* ---- the body ---- */
 
@@ -39,6 +80,7 @@ static int handler(lua_State *L) {
 
 static void body_failed(lua_State *L, bide_task *t) {
   bide_host *h = bide__task_host(t);
+  if (!t->fut.anchored) anchor(t); /* those who hear of its end look at the error */
   int own = bide__error_is_own_cancel(L, h, -1);
   if (bide__task_refused(t) && (own || bide__is_killing(h))) {
     if (own) lua_getfield(L, -1, "reason");
@@ -55,8 +97,7 @@ static void body_failed(lua_State *L, bide_task *t) {
   t->fut.end_state = BIDE_FAILED;
 }
 
-static int k_main(lua_State *L, int status, lua_KContext ctx) {
-  bide_task *t = (bide_task *)ctx;
+BIDE_INLINE int body_over(lua_State *L, int status, bide_task *t) {
   if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
     int n = lua_gettop(L) - MAIN_TASK;
     if (n || (t->fut.flags & BIDE_TF_LOCALS)) bide__store_results(L, MAIN_TASK, &t->fut, n);
@@ -67,11 +108,15 @@ static int k_main(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
+static int k_main(lua_State *L, int status, lua_KContext ctx) {
+  return body_over(L, status, (bide_task *)ctx);
+}
+
 static int task_main(lua_State *L) {
   bide_task *t = lua_touserdata(L, MAIN_TASK);
   int status =
       lua_pcallk(L, lua_gettop(L) - MAIN_ARGS, LUA_MULTRET, MAIN_HANDLER, (lua_KContext)t, k_main);
-  return k_main(L, status, (lua_KContext)t);
+  return body_over(L, status, t);
 }
 
 /* ---- spawn ---- */
@@ -81,11 +126,6 @@ static void lay_out(lua_State *L, lua_State *co, int n) {
   lua_pushcfunction(co, task_main);
   lua_pushcfunction(co, handler);
   lua_xmove(L, co, n);
-}
-
-void bide__push_task(lua_State *L, bide_host *h, const bide_task *t) {
-  (void)h;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, t->fut.slot);
 }
 
 /* (task, block of NAME_SIZE bytes) */
@@ -152,6 +192,7 @@ static uint32_t anchor_task(lua_State *L, bide_host *h, bide_task *t) {
   lua_insert(L, -2);
   if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
     t->L = NULL;
+    lua_settop(th.L, 0);
     bide__thread_return(h, th);
     lua_error(L);
   }
@@ -168,11 +209,29 @@ static void inherit_locals(lua_State *L, bide_host *h, bide_task *t) {
   t->fut.flags |= BIDE_TF_LOCALS;
 }
 
-bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, uint32_t site) {
-  int locals = h->current && (h->current->fut.flags & BIDE_TF_LOCALS);
+/* stack: …, f, task. */
+static void spawn_pooled(lua_State *L, bide_host *h, bide_task *t) {
+  const bide_thread *th = &h->pool[--h->pool_n];
+  t->L = th->L;
+  t->thread_slot = th->slot;
+  lua_pushvalue(L, -1);
+  lua_pushvalue(L, -3);
+  lay_out(L, th->L, 2);
+}
+
+/* May the thread of a new task be all that keeps it? Not where user code could close threads behind
+ * our back (functions of stock Lua's from before), nor for a child that a combinator may keep. */
+static int is_light(const bide_host *h, int flags) {
+  return h->own_state && h->slots.nfree && !(flags & BIDE_TF_OWNED) && !h->debug;
+}
+
+BIDE_INLINE bide_task *spawn_parked(lua_State *L, bide_host *h, int nargs, int flags,
+                                    uint32_t site) {
   bide_task *t;
   if (BIDE_UNLIKELY(h->live_tasks >= h->max_tasks))
     bide__limit_error(L, h, "spawn", "tasks", h->max_tasks);
+  if (BIDE_UNLIKELY(h->meter) && !bide__meter_room(L, h, STEP_ROOM))
+    luaL_error(L, "not enough memory");
   t = lua_newuserdatauv(L, sizeof *t, 2);
   memset(t, 0, sizeof *t);
   t->fut.magic = BIDE_FUT_MAGIC;
@@ -182,21 +241,27 @@ bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, 
   t->born = h->coarse;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_task_ref);
   lua_setmetatable(L, -2);
-  if (locals) inherit_locals(L, h, t);
+  if (h->current && (h->current->fut.flags & BIDE_TF_LOCALS)) inherit_locals(L, h, t);
   if (nargs > 0) {
     lua_pushvalue(L, -(nargs + 2));
     lua_setiuservalue(L, -2, 2);
     spawn_thread(L, h, t, nargs);
-  } else { /* the thread can wait until the first step */
+  } else { /* without one in the pool the thread can wait until the first step */
+    if (BIDE_LIKELY(h->pool_n > 0)) spawn_pooled(L, h, t);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, 2);
   }
-  lua_pushvalue(L, -1);
-  t->fut.slot = anchor_task(L, h, t);
+  if (BIDE_LIKELY(t->L && is_light(h, flags))) {
+    t->fut.slot = h->slots.free[--h->slots.nfree];
+  } else {
+    lua_pushvalue(L, -1);
+    t->fut.slot = anchor_task(L, h, t);
+    t->fut.anchored = 1;
+  }
   return t;
 }
 
-void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope) {
+BIDE_INLINE void unpark(bide_host *h, bide_task *t, bide_scope *scope) {
   bide__scope_add_task(scope, t);
   if (t->fut.flags & BIDE_TF_DAEMON) scope->run->daemon_live++;
   else scope->run->live++;
@@ -204,10 +269,19 @@ void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope) {
   bide__ready(h, t);
 }
 
+bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, uint32_t site) {
+  return spawn_parked(L, h, nargs, flags, site);
+}
+
+void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope) {
+  unpark(h, t, scope);
+}
+
 bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags,
                        uint32_t site) {
-  bide_task *t = bide__spawn_parked(L, h, nargs, flags, site);
-  bide__task_unpark(h, t, scope);
+  bide_task *t = spawn_parked(L, h, nargs, flags, site);
+  unpark(h, t, scope);
+  if (BIDE_UNLIKELY(h->live_tasks % SPARE_EACH == 0)) bide__collector_spare(L, h);
   return t;
 }
 
@@ -251,11 +325,13 @@ static void forget_reason(bide_host *h, bide_task *t) {
 }
 
 void bide__task_release(bide_host *h, bide_task *t) {
-  bide__unanchor(h, t->fut.slot);
+  if (t->fut.anchored) bide__unanchor(h, t->fut.slot);
+  else bide__slot_give(&h->slots, t->fut.slot);
 }
 
 void bide__task_discard(bide_host *h, bide_task *t) {
   t->fut.state = BIDE_CANCELLED;
+  if (t->L) lua_settop(t->L, 0);
   bide__thread_give(h, t, 1);
   bide__task_release(h, t);
 }
@@ -384,6 +460,7 @@ void bide__task_step(bide_host *h, bide_task *t, lua_State *from) {
   if (BIDE_UNLIKELY(h->debug)) bide__debug_leave(h, t, outer);
   if (status == LUA_YIELD) {
     if (BIDE_UNLIKELY(!t->wait)) not_waiting(h, t, nres);
+    if (BIDE_UNLIKELY(!t->fut.anchored)) anchor(t);
   } else if (status == LUA_OK) {
     finish(h, t, t->fut.end_state, 1);
   } else {

@@ -2,12 +2,15 @@
 /* task.h: a running Lua function whose result is a future.
  *
  * A task is a full userdata with two user values: 1 is the task-local variables while it runs and
- * the result afterwards (future.h), 2 the function. While it lives it is anchored in the registry
- * under the integer `fut.slot`.
+ * the result afterwards (future.h), 2 the function.
  *
- * Its Lua thread comes from a pool, at the first step or, when there are arguments, at the spawn;
- * the thread's stack holds `task_main` with the task and the function. A thread goes back to the
- * pool only if its function ended in order and no user code ever saw the thread.
+ * Its Lua thread comes from a pool: at the spawn when the pool has one or there are arguments, else
+ * at the first step. The thread's stack holds `task_main` with the task and the function. A thread
+ * goes back to the pool only if its function ended in order and no user code ever saw the thread.
+ *
+ * What keeps a living task: its thread's stack, from the spawn to the first stop; that alone where
+ * it can (`anchored` 0), for most tasks end without a stop, and nobody else can reach the thread.
+ * Otherwise, and always from the first stop on, the registry, under the integer `fut.slot`.
  *
  * Invariant: a task is exactly one of: parked, in the ready queue, in the later queue, running,
  * waiting (wait != NULL, not set), ended. */
@@ -75,13 +78,37 @@ void bide__task_interrupt(bide_task *t, int status);
 /* One step: starts or continues `t`, which is in no queue, until it waits or ends; from the thread
  * `from`. For the scheduler, and for an await that runs what would run next anyway. */
 void bide__task_step(bide_host *h, bide_task *t, lua_State *from);
+/* Into the list of tasks of `s`, and out of that of its scope. */
+static inline void bide__scope_add_task(bide_scope *s, bide_task *t) {
+  t->scope = s;
+  t->sprev = NULL;
+  t->snext = s->tasks;
+  if (t->snext) t->snext->sprev = t;
+  s->tasks = t;
+}
+static inline void bide__scope_remove_task(bide_task *t) {
+  if (t->sprev) t->sprev->snext = t->snext;
+  else t->scope->tasks = t->snext;
+  if (t->snext) t->snext->sprev = t->sprev;
+  t->snext = t->sprev = NULL;
+}
+/* Would a wait of `t` be refused in scope `at` now? The task's own cancellation counts at its base,
+ * beneath the scopes that the task itself entered. */
+static inline int bide__refused_in(const bide_scope *at, const bide_task *t) {
+  if (at->eff) return 1;
+  return at->owner != t && (t->fut.flags & BIDE_TF_CANCEL) != 0;
+}
+/* Is a wait of `t` refused now? */
+static inline int bide__task_refused(const bide_task *t) {
+  return bide__refused_in(t->scope, t);
+}
 /* The site where the function of a living task is defined. Raises nothing. */
 uint32_t bide__task_site(bide_host *h, const bide_task *t);
 /* Lets go of an ended task that a scope's `ended` has kept. */
 void bide__task_release(bide_host *h, bide_task *t);
 /* The task at idx or NULL. */
-bide_task *bide__totask(lua_State *L, bide_host *h, int idx);
-/* Pushes the userdata of a living task. */
+bide_task *bide__totask(lua_State *L, int idx);
+/* Pushes the userdata of a living task. Raises nothing. */
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t);
 /* The host of a task that is in a scope (any but a parked one). */
 bide_host *bide__task_host(const bide_task *t);

@@ -3,24 +3,51 @@
  * again. Registry keys come from luaL_ref and are never given back to it, only to our own list. */
 #include "thread.h"
 
-/* Anchored tasks and threads past which the collector is eased, and its pause in percent. */
-enum { MANY = 65536, PAUSE_DEFAULT = 200, PAUSE_MANY = 400 };
+/* ---- the collector ----
+ *
+ * It begins when the heap has doubled, and goes over all that lives, threads twice. While tasks
+ * only become more, each doubling is in vain. So what living tasks take is told to it as memory
+ * that it need not count: a collection comes as late as if they had been there before. That is said
+ * once for as many tasks as there have been since the last collection; beyond them all counts as
+ * ever. Not where memory is limited. */
 
-/* The collector marks every thread anew in each cycle. While tasks are many, live and growing, a
- * cycle at each doubling is too often; unless the script has set a pause of its own. */
-static void ease_collector(lua_State *L, bide_host *h) {
-  int pause;
-  if (!h->own_state || h->eased) return;
-  pause = lua_gc(L, LUA_GCSETPAUSE, PAUSE_MANY);
-  if (pause != PAUSE_DEFAULT) lua_gc(L, LUA_GCSETPAUSE, pause);
-  else h->eased = 1;
+/* A task and its entries in tables; a thread, its stack and its calls. */
+enum { TASK_BYTES = 250, THREAD_BYTES = 1100, SPARE_EACH = 256 };
+
+static uint32_t living_kb(const bide_host *h) {
+  uint64_t bytes = (uint64_t)h->live_tasks * TASK_BYTES + (uint64_t)h->threads * THREAD_BYTES;
+  return (uint32_t)(bytes >> 10);
 }
 
-void bide__collector_restore(bide_host *h) {
-  if (!h->eased || h->live_tasks >= MANY) return;
-  h->eased = 0;
-  lua_gc(h->from, LUA_GCSETPAUSE, PAUSE_DEFAULT);
+void bide__collector_spare(lua_State *L, bide_host *h) {
+  uint32_t kb = living_kb(h);
+  if (kb <= h->spared || !h->own_state || h->meter || !lua_gc(L, LUA_GCISRUNNING)) return;
+  lua_gc(L, LUA_GCSTEP, -(int)(kb - h->spared));
+  h->spared = kb;
 }
+
+/* A finalizer that each collection calls: the object becomes garbage anew. */
+static int on_collected(lua_State *L) {
+  bide_host *h = lua_touserdata(L, lua_upvalueindex(1));
+  if (h->closed) return 0;
+  h->spared = living_kb(h);
+  lua_getmetatable(L, 1);
+  lua_setmetatable(L, 1);
+  return 0;
+}
+
+/* stack: …, host */
+void bide__collector_watch(lua_State *L) {
+  lua_newuserdatauv(L, 0, 0);
+  lua_createtable(L, 0, 1);
+  lua_pushvalue(L, -3);
+  lua_pushcclosure(L, on_collected, 1);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pop(L, 1);
+}
+
+/* ---- anchors ---- */
 
 uint32_t bide__anchor(lua_State *L, bide_host *h) {
   bide_slots *s = &h->slots;
@@ -32,7 +59,7 @@ uint32_t bide__anchor(lua_State *L, bide_host *h) {
   }
   if (bide__slot_peek(h, s) == 0) luaL_error(L, "not enough memory");
   slot = (uint32_t)luaL_ref(L, LUA_REGISTRYINDEX);
-  if (++s->top == MANY) ease_collector(L, h);
+  s->top++;
   return slot;
 }
 
@@ -58,7 +85,13 @@ bide_thread bide__thread_take(lua_State *L, bide_host *h) {
   if (BIDE_LIKELY(h->pool_n > 0)) return h->pool[--h->pool_n];
   th.L = lua_newthread(L);
   th.slot = bide__anchor(L, h);
+  if (++h->threads % SPARE_EACH == 0) bide__collector_spare(L, h);
   return th;
+}
+
+void bide__thread_drop(bide_host *h, bide_thread th) {
+  bide__unanchor(h, th.slot);
+  h->threads--;
 }
 
 static int pool_has_room(bide_host *h) {
@@ -79,19 +112,10 @@ void bide__thread_return(bide_host *h, bide_thread th) {
     lua_Hook hook = lua_gethook(h->main);
     if (BIDE_UNLIKELY(hook || lua_gethook(th.L))) /* what a new thread would inherit */
       lua_sethook(th.L, hook, lua_gethookmask(h->main), lua_gethookcount(h->main));
-    if (lua_gettop(th.L)) lua_settop(th.L, 0);
     h->pool[h->pool_n++] = th;
   } else {
-    bide__unanchor(h, th.slot);
+    bide__thread_drop(h, th);
   }
-}
-
-void bide__thread_give(bide_host *h, bide_task *t, int clean) {
-  bide_thread th = {t->L, t->thread_slot};
-  if (!th.L) return;
-  t->L = NULL;
-  if (clean && !(t->fut.flags & BIDE_TF_SEEN)) bide__thread_return(h, th);
-  else bide__unanchor(h, th.slot);
 }
 
 void bide__thread_pool_fini(bide_host *h) {
