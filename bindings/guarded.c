@@ -119,10 +119,13 @@ int bide__l_rep(lua_State *L) {
   return 1;
 }
 
+/* A few elements, at powers of two, are enough for a length of 2^62, which Lua looks for in leaps:
+ * what goes from element to element would never end. */
 static void check_size(lua_State *L, int arg) {
   luaL_checktype(L, arg, LUA_TTABLE);
   if (luaL_getmetafield(L, arg, "__len") != LUA_TNIL)
     luaL_argerror(L, arg, "a table with __len is refused in the sandbox");
+  if (lua_rawlen(L, arg) > BIDE_GUARD_STEPS) luaL_argerror(L, arg, "too many elements");
 }
 
 int bide__l_concat(lua_State *L) {

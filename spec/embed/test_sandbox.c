@@ -303,6 +303,10 @@ static void reads_beneath_its_root_alone(void) {
 }
 
 /* What would keep C busy: each ends, by an error or a result. */
+#define SPARSE                                                                                     \
+  "local s = {} for i = 0, 62 do s[i + 1] = ('[%d]=1'):format(1 << i) end "                        \
+  "local t = load('return {' .. table.concat(s, ',') .. '}')() assert(#t > 1 << 60) "
+
 static void ends_what_c_would_not(void) {
   static const char *const scripts[] = {
       "return ('a'):rep(1e6):find(('a?'):rep(30) .. ('a'):rep(30) .. 'b')",
@@ -318,6 +322,10 @@ static void ends_what_c_would_not(void) {
       "table.move({}, 1, 1e15, 2)",
       "table.insert(setmetatable({}, {__len = function() return 1e15 end}), 1, 1)",
       "table.remove(setmetatable({}, {__len = function() return 1e15 end}), 1)",
+      SPARSE "table.insert(t, 1, 1)",
+      SPARSE "table.remove(t, 1)",
+      SPARSE "t[1 << 30] = nil table.sort(t, rawequal)",
+      SPARSE "table.concat(t, ',', 5)",
       "table.unpack({}, 1, 1e8)",
       "string.rep(('x'):rep(1e6), 1e6)",
       "local s = 'x' while true do s = s .. s end",
