@@ -29,7 +29,7 @@ const char *bide_version(void) {
 /* It outlives the state, whose finalizers may close what C code has put there. */
 static uv_loop_t *new_loop(void) {
   uv_loop_t *loop = malloc(sizeof *loop);
-  if (loop && uv_loop_init(loop) == 0) return loop;
+  if (loop && bide__loop_init(loop) == 0) return loop;
   free(loop);
   return NULL;
 }

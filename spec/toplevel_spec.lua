@@ -156,6 +156,21 @@ describe("at top level #core", function()
     end
   end)
 
+  it("a process that was started without standard files runs and ends as ever", function()
+    for _, closed in ipairs { "<&-", ">&-", "2>&-", "<&- >&- 2>&-" } do
+      local r = script.run([[
+        local bide = require "bide"
+        bide.run(function()
+          local server <close> = bide.tcp.listen("127.0.0.1", 0, function(s) s:write "hello" end)
+          local s <close> = bide.tcp.connect(server:address())
+          os.exit(s:read_all() == "hello" and 7 or 8, true)
+        end)
+      ]], { redirect = closed })
+      assert.equal("", r.err)
+      assert.equal(7, r.status)
+    end
+  end)
+
   it("state that is closed at the end runs no task any more and crashes nothing", function()
     assert.equal("end\n", output [[
       local bide = require "bide"

@@ -10,8 +10,10 @@
 #include "thread.h"
 #include "trace.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char host_key = 0; /* its address is the key in the registry */
 
@@ -138,13 +140,24 @@ static void open_tables(lua_State *L, bide_host *h) {
   bide__slots_reserve(L, h, 64);
 }
 
+/* In a process that was started without one of the first three (`<&-`) the next descriptor would
+ * get its number, and libuv asserts that it closes none of these. */
+int bide__loop_init(uv_loop_t *loop) {
+  int held[3], n = 0, fd, rc;
+  for (fd = 0; fd < 3; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && (held[n] = open("/", O_RDONLY | O_CLOEXEC)) >= 0) n++;
+  rc = uv_loop_init(loop);
+  while (n > 0) close(held[--n]);
+  return rc;
+}
+
 static void open_loop(lua_State *L, bide_host *h, uv_loop_t *loop) {
   int rc;
   h->loop = loop;
   if (!loop) {
     h->loop = bide__alloc(h, sizeof *h->loop);
     if (!h->loop) luaL_error(L, "not enough memory");
-    if ((rc = uv_loop_init(h->loop)) != 0) {
+    if ((rc = bide__loop_init(h->loop)) != 0) {
       bide__free(h, h->loop, sizeof *h->loop);
       h->loop = NULL;
       luaL_error(L, "bide: cannot make a loop: %s", bide__code_text(rc));

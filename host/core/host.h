@@ -175,6 +175,8 @@ static inline int bide__may_wait(lua_State *L, const bide_host *h) {
 /* The host of any state by a registry look-up (by address): for slow paths and foreign C functions.
  * NULL when bide is not loaded. */
 bide_host *bide__host_of(lua_State *L);
+/* As uv_loop_init, but no descriptor of the loop's is 0, 1 or 2. */
+int bide__loop_init(uv_loop_t *loop);
 /* Makes the host of this state if it has none; pushes it. loop NULL: its own. Raises on failure. */
 bide_host *bide__host_open(lua_State *L, uv_loop_t *loop);
 /* Teardown, in one order (ARCHITECTURE.md): cancel and refuse, run what must run, close handles,

@@ -3,6 +3,8 @@
  *
  * Owns the host. Exit status: 0; 1 after an error, also one that no task awaited; 2 for a wrong
  * command line; 130 after Ctrl-C. */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,8 +80,17 @@ static void survive_broken_pipes(void) {
   if (before.sa_handler != SIG_IGN) sigaction(SIGPIPE, &action, NULL);
 }
 
+/* What was started without one of the first three descriptors must not open a socket there, where
+ * print writes to. */
+static void open_standard_files(void) {
+  int fd;
+  for (fd = 0; fd < 3; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!open("/dev/null", O_RDWR);
+}
+
 int main(int argc, char **argv) {
   arguments args;
+  open_standard_files();
   int status = arguments_init(&args, argc, argv);
   if (status == 0 && args.help) {
     fputs(arguments_usage, stdout);

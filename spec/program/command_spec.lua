@@ -115,6 +115,19 @@ describe("the command line", function()
     compare { "-e", "io.write 'text' os.exit(true, true)" }
   end)
 
+  it("opens no socket in place of a standard file that is closed", function()
+    local code = [[
+      local bide = require "bide"
+      local server <close> = bide.tcp.listen("127.0.0.1", 0, function(s) s:write "hello" end)
+      local s <close> = bide.tcp.connect(server:address())
+      print "text"
+      io.stderr:write "text"
+      os.exit(s:read_all() == "hello" and 7 or 8)
+    ]]
+    local result = process.run({ process.program, "-e", code }, { redirect = "<&- >&- 2>&-" })
+    assert.equal(7, result.status)
+  end)
+
   it("ends with status 2 and tells its usage after a wrong option", function()
     for _, word in ipairs { "-x", "--nothing", "-e", "-l" } do
       local result = bide(word)

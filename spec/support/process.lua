@@ -41,12 +41,12 @@ function M.remove(path)
   os.execute("rm -rf " .. M.quote(path))
 end
 
-local known = { stdin = true, env = true, directory = true, seconds = true }
+local known = { stdin = true, env = true, directory = true, seconds = true, redirect = true }
 
 --- Runs the list of words `command`. Signals that the suite's caller ignores have their usual
---- meaning in it. A command past its time ends with status 124.
+--- meaning in it. A command past its time ends with status 124. `redirect` is for the shell.
 ---@param command string[]
----@param opts? { stdin?: string, env?: table, directory?: string, seconds?: number }
+---@param opts? { stdin?: string, env?: table, directory?: string, seconds?: number, redirect?: string }
 ---@return { status: integer, out: string, err: string }
 function M.run(command, opts)
   opts = opts or {}
@@ -64,7 +64,8 @@ function M.run(command, opts)
   for _, word in ipairs(command) do
     words[#words + 1] = M.quote(word)
   end
-  local line = ("%s <%s/in >%s/out 2>%s/err"):format(table.concat(words, " "), dir, dir, dir)
+  local line = ("%s <%s/in >%s/out 2>%s/err %s"):format(table.concat(words, " "), dir, dir, dir,
+    opts.redirect or "")
   if opts.directory then line = ("cd %s && %s"):format(M.quote(opts.directory), line) end
   local _, _, status = os.execute(line)
   return { status = status, out = M.read_file(dir .. "/out"), err = M.read_file(dir .. "/err") }

@@ -10,7 +10,7 @@ M.in_program = (os.getenv "BIDE_MODE" or "program") == "program"
 
 --- Runs the text of a script.
 ---@param code string
----@param opts? { stdin?: string, env?: table, seconds?: number }
+---@param opts? { stdin?: string, env?: table, seconds?: number, redirect?: string }
 ---@return { status: integer, out: string, err: string }
 function M.run(code, opts)
   local dir = process.temporary_directory()
