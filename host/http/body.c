@@ -14,6 +14,7 @@ int bide__hbody_init(bide_host *h, bide_hbody *b, const bide_h1_head *head, bool
   bide__h1_body_init(&b->wire, head);
   b->inflate = NULL;
   b->raw = 0;
+  b->coded = 0;
   b->full = b->done = false;
   if (coding == BIDE_CODING_NONE) return 0;
   b->inflate = bide__inflate_new(h, coding);
@@ -61,6 +62,7 @@ int bide__hbody_next(bide_hbody *b, const char *in, size_t n, size_t *used, char
     *used += took;
     if (r == BIDE_H1_DONE) return finish(b);
     if (r != BIDE_H1_DATA || !b->inflate) return r;
+    b->coded += piece->n;
     b->raw = piece->n; /* the piece is the end of what was taken: give it back */
     *used -= piece->n;
   }

@@ -27,6 +27,7 @@ enum {
 typedef struct bide_hbody {
   bide_h1_body wire;
   bide_inflate *inflate; /* owned; NULL without a coding */
+  uint64_t coded;        /* bytes that the decoder was given */
   size_t raw;            /* bytes at the front of the input that are out of the framing already */
   bool full;             /* the decoder filled its room: it may have more without input */
   bool done;

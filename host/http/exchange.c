@@ -306,6 +306,15 @@ static void note_keep_alive(bide_hx *hx) {
   else if (t - 1 < hx->hc->keep) hx->hc->keep = t - 1;
 }
 
+/* More than max_body; of a coded body also what comes, for it may decode to nothing for ever. What
+ * is small gains in length by its coding. */
+#define CODED_ROOM 4096
+
+static bool is_too_big(const bide_hx *hx, uint64_t length) {
+  if (!hx->body.inflate) return length > hx->max_body;
+  return length > CODED_ROOM && length - CODED_ROOM > hx->max_body;
+}
+
 void bide__hx_head(bide_hx *hx, const bide_h1_head *head) {
   bide_host *h = hx->http->host;
   hx->has_head = true;
@@ -316,7 +325,7 @@ void bide__hx_head(bide_hx *hx, const bide_h1_head *head) {
     return;
   }
   if (bide__h1_has(head, BIDE_H_KEEP_ALIVE)) note_keep_alive(hx);
-  if (hx->bounded && head->kind == BIDE_H1_LENGTH && head->length > hx->max_body) {
+  if (hx->bounded && head->kind == BIDE_H1_LENGTH && is_too_big(hx, head->length)) {
     fail_body(hx, BIDE_BODY_ETOOBIG);
   } else if (hx->mode == BIDE_HX_COLLECT && head->kind == BIDE_H1_LENGTH) {
     size_t hint = head->length < 65536 ? (size_t)head->length : 65536;
@@ -340,16 +349,16 @@ static void collect(bide_hx *hx, const char *p, size_t n) {
       finish(hx, n == 0);
       return;
     }
-    if (r == BIDE_H1_MORE) return;
     if (r < 0) {
       fail_body(hx, r);
       return;
     }
-    hx->got += piece.n;
-    if (hx->got > hx->max_body && hx->mode == BIDE_HX_COLLECT) {
+    if (r == BIDE_H1_DATA) hx->got += piece.n;
+    if (hx->mode == BIDE_HX_COLLECT && (hx->got > hx->max_body || is_too_big(hx, hx->body.coded))) {
       fail_body(hx, BIDE_BODY_ETOOBIG);
       return;
     }
+    if (r == BIDE_H1_MORE) return;
     if (hx->mode == BIDE_HX_COLLECT && bide__hbuf_put(h, &hx->text, piece.p, piece.n) != 0) {
       fail_body(hx, BIDE_BODY_ENOMEM);
       return;
@@ -408,7 +417,9 @@ int bide__hx_piece(bide_hx *hx, bide_slice *piece) {
     }
     r = bide__hbody_eof(&hx->body);
   }
-  if (r == BIDE_H1_DATA && hx->bounded && (hx->got += piece->n) > hx->max_body)
+  if (r == BIDE_H1_DATA) hx->got += piece->n;
+  if (r >= 0 && r != BIDE_H1_DONE && hx->bounded &&
+      (hx->got > hx->max_body || is_too_big(hx, hx->body.coded)))
     r = BIDE_BODY_ETOOBIG;
   if (r == BIDE_H1_DONE) finish(hx, hx->text.n == 0);
   else if (r < 0) fail_body(hx, r);

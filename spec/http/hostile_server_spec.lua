@@ -227,6 +227,25 @@ describe("a hostile server that sends", function()
       assert.equal("EPROTO", raw.error_of(http.get, served(hello .. "x", "gzip")).code)
     end)
 
+    it("may be longer than they are decoded, and than max_body", function()
+      assert.equal("hello", http.get(served(hello, "gzip"), { max_body = 5 }).body)
+      assert.equal("ETOOBIG", raw.error_of(http.get, served(hello, "gzip"), { max_body = 4 }).code)
+      local res <close> = http.get(served(hello, "gzip"), { max_body = 5, stream = true })
+      assert.equal("hello", res:read_all())
+    end)
+
+    it("that decode to nothing, for ever, are refused", function()
+      local nothing = "\31\139\8\0\0\0\0\0\2\3\3\0\0\0\0\0\0\0\0\0"
+      local base = raw.raw_server(function(stream)
+        raw.read_head(stream)
+        stream:write(ok_head .. "Content-Encoding: gzip\r\n\r\n")
+        while true do stream:write(nothing:rep(1000)) end
+      end)
+      assert.equal("ETOOBIG", raw.error_of(http.get, base, { max_body = 100000 }).code)
+      local res <close> = http.get(base, { max_body = 100000, stream = true })
+      assert.equal("ETOOBIG", raw.error_of(res.read, res).code)
+    end)
+
     it("that expand beyond max_body are refused", function()
       -- stored in 45 bytes per 32 KiB of zeros: one deflate block, repeated
       local dir = process.temporary_directory()
