@@ -19,6 +19,10 @@ void bide__add_lib(lua_State *L, int host, const luaL_Reg *reg);
 void bide__new_metatable(lua_State *L, int host, const char *name, const luaL_Reg *methods,
                          const luaL_Reg *metamethods);
 
+/* The table of functions on top of the stack becomes package.loaded[name]: there Lua itself looks
+ * for the name of a function that was called by pcall, for argument errors. */
+void bide__name_functions(lua_State *L, const char *name);
+
 /* Raises an argument error unless the value at arg can be called. */
 void bide__check_callable(lua_State *L, int arg);
 

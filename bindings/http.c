@@ -29,6 +29,7 @@ void bide__http_type(lua_State *L, bide_httplib *lib, int type, const char *name
   set_functions(L, meta);
   lua_newtable(L);
   set_functions(L, methods);
+  bide__name_functions(L, name);
   for (i = 0; fields && fields[i]; i++) {
     lua_pushinteger(L, i + 1);
     lua_setfield(L, -2, fields[i]);

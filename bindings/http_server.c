@@ -161,7 +161,9 @@ static void read_limit(lua_State *L, bide_hslimits *limits, const option *o) {
                                     o->kind == COUNT ? "of at least 1" : "not negative",
                                     luaL_tolstring(L, -1, NULL)));
     if (o->kind == COUNT && v > o->max && !isinf(v))
-      luaL_argerror(L, 1, lua_pushfstring(L, "option '%s' must be at most %f", o->name, o->max));
+      luaL_argerror(L, 1,
+                    lua_pushfstring(L, "option '%s' must be at most %I (got %I)", o->name,
+                                    (LUAI_UACINT)o->max, (LUAI_UACINT)v));
     if (o->kind == COUNT && v > o->max) v = o->max;
   }
   lua_pop(L, 1);

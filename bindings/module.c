@@ -18,9 +18,7 @@ void bide__new_lib(lua_State *L, int host, const luaL_Reg *reg) {
   bide__add_lib(L, host, reg);
 }
 
-/* The table of functions on top of the stack becomes package.loaded[name]: there Lua itself looks
- * for the name of a function that was called by pcall, for argument errors. */
-static void name_functions(lua_State *L, const char *name) {
+void bide__name_functions(lua_State *L, const char *name) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, name);
@@ -33,7 +31,7 @@ void bide__new_metatable(lua_State *L, int host, const char *name, const luaL_Re
   if (metamethods) bide__add_lib(L, host, metamethods);
   if (methods) {
     bide__new_lib(L, host, methods);
-    name_functions(L, name);
+    bide__name_functions(L, name);
     lua_setfield(L, -2, "__index");
   }
   lua_pushstring(L, name);

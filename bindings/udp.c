@@ -430,7 +430,7 @@ void bide__open_udp(lua_State *L, int host) {
                                      {"close", l_close},
                                      {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__close", l_close}, {"__gc", l_gc}, {NULL, NULL}};
-  bide__new_metatable(L, host, "bide.udp", methods, metamethods);
+  bide__new_metatable(L, host, "bide.udp.socket", methods, metamethods);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &socket_key);
   bide__new_lib(L, host, functions);
 }

@@ -185,3 +185,25 @@ describe("wrong arguments #core", function()
     assert.is_nil(bide.spwan)
   end)
 end)
+
+describe("wrong arguments of the methods #core", function()
+  it("of streams, servers, sockets, sessions name it, also through pcall", function()
+    local function closed(object)
+      object:close()
+      return object
+    end
+    local listener = bide.tcp.listen("127.0.0.1", 0, f, { daemon = true })
+    local objects = {
+      closed(bide.tcp.connect(listener:address())), closed(listener),
+      closed(bide.udp.bind("127.0.0.1", 0)), closed(bide.http.serve({ port = 0 }, f)),
+      closed(bide.http.session {}),
+    }
+    for _, object in ipairs(objects) do
+      for name, method in pairs(debug.getmetatable(object).__index) do
+        local err = tasks.raised(method, 42)
+        assert.match(("bad argument #1 to 'bide%%.[%%w.]+%%.%s'"):format(name), err)
+        assert.match("expected, got number", err, 1, true)
+      end
+    end
+  end)
+end)
