@@ -16,9 +16,9 @@ typedef struct bide_session {
   bool plain;       /* nothing to rewrite */
 } bide_session;
 
-/* session (or nil), url, opts (or nil) and method stand at 1 to 4. `arg`: the argument of the
- * running function that the options came in, for errors. Waits; returns the response. */
-int bide__http_call(lua_State *L, int arg);
+/* session (or nil), url, opts (or nil) and method stand at 1 to 4. `url_arg`, `arg`: the arguments
+ * of the running function that URL and options came in, for errors. Waits; returns the response. */
+int bide__http_call(lua_State *L, int url_arg, int arg);
 /* The wait of an exchange is over: its response, or its failure raised. */
 int bide__http_k_response(lua_State *L, bide_host *h, bide_wait *w);
 /* Lets go of the exchange of a stream or guard. */

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-static int attempt(lua_State *L, int arg);
+static int attempt(lua_State *L, int url_arg, int arg);
 
 /* ---- the response ---- */
 
@@ -111,7 +111,7 @@ static int respond(lua_State *L, bide_httplib *lib, bide_hx *hx, bide_hstream *s
   }
   if (BIDE_LIKELY(!is_redirect(status)) || limit == 0 || !follow(L, lib, limit)) return 1;
   if (streamed) bide__http_end_stream(st);
-  return attempt(L, 1);
+  return attempt(L, 1, 1);
 }
 
 int bide__http_k_response(lua_State *L, bide_host *h, bide_wait *w) {
@@ -135,7 +135,7 @@ int bide__http_k_response(lua_State *L, bide_host *h, bide_wait *w) {
 /* ---- an attempt ---- */
 
 /* Has url and options rewritten; raises what Lua finds wrong. */
-static void prepare(lua_State *L, bide_httplib *lib, int arg) {
+static void prepare(lua_State *L, bide_httplib *lib, int url_arg, int arg) {
   int top = lua_gettop(L);
   bide__http_load(L, lib);
   (void)push_helper(L, lib, BIDE_HF_PREPARE);
@@ -143,8 +143,9 @@ static void prepare(lua_State *L, bide_httplib *lib, int arg) {
   lua_pushvalue(L, METHOD);
   lua_pushvalue(L, URL);
   lua_pushvalue(L, OPTS);
-  lua_call(L, 4, 2);
-  if (lua_isnil(L, -2)) luaL_argerror(L, arg, lua_tostring(L, -1));
+  lua_call(L, 4, 3);
+  if (lua_isnil(L, -3)) luaL_argerror(L, lua_toboolean(L, -1) ? url_arg : arg, lua_tostring(L, -2));
+  lua_pop(L, 1);
   lua_replace(L, OPTS);
   lua_replace(L, URL);
   lua_settop(L, top);
@@ -157,12 +158,12 @@ static bool has_at(lua_State *L) {
   return memchr(p, '@', n) != NULL;
 }
 
-static void read_spec(lua_State *L, bide_httplib *lib, int arg, bide_hspec *spec) {
+static void read_spec(lua_State *L, bide_httplib *lib, int url_arg, int arg, bide_hspec *spec) {
   const bide_session *s = lua_touserdata(L, SESSION);
   lua_settop(L, FRAME);
   bide__options_read(L, OPTS, arg, spec);
   if (lua_tointeger(L, HOPS) > 0 || (!spec->complex && (!s || s->plain) && !has_at(L))) return;
-  prepare(L, lib, arg);
+  prepare(L, lib, url_arg, arg);
   lua_settop(L, FRAME);
   bide__options_read(L, OPTS, arg, spec);
 }
@@ -270,7 +271,7 @@ static int fill(bide_hx *hx, lua_State *L, const bide_url *url, const bide_url *
   return hx->origin ? 0 : UV_ENOMEM;
 }
 
-static int attempt(lua_State *L, int arg) {
+static int attempt(lua_State *L, int url_arg, int arg) {
   bide_host *h = bide__host(L);
   bide_httplib *lib = bide__httplib(L);
   bide_hspec spec;
@@ -283,8 +284,8 @@ static int attempt(lua_State *L, int arg) {
   char auth[PROXY_AUTH_MAX];
   int ref = LUA_NOREF;
   if (bide__checkpoint(L, h, lua_tostring(L, METHOD))) return bide__refuse(L, h);
-  read_spec(L, lib, arg, &spec);
-  parse_url(L, 1, &url);
+  read_spec(L, lib, url_arg, arg, &spec);
+  parse_url(L, url_arg, &url);
   if (spec.proxy.p) parse_proxy(L, arg, spec.proxy, &proxy);
   spec.tunnel = spec.proxy.p && bide__url_is_secure(&url);
   spec.proxy_auth = bide__out(auth, sizeof auth);
@@ -319,8 +320,8 @@ static int attempt(lua_State *L, int arg) {
                        spec.feeding ? bide__http_k_fed : bide__http_k_response);
 }
 
-int bide__http_call(lua_State *L, int arg) {
+int bide__http_call(lua_State *L, int url_arg, int arg) {
   lua_pushinteger(L, 0);
   lua_pushinteger(L, (lua_Integer)bide__now_ns(bide__host(L)));
-  return attempt(L, arg);
+  return attempt(L, url_arg, arg);
 }

@@ -6,61 +6,69 @@
 
 #include <string.h>
 
-static void check_options(lua_State *L, int arg) {
-  if (!lua_isnoneornil(L, arg)) luaL_checktype(L, arg, LUA_TTABLE);
+/* Pushes the method that the options at idx, in argument `arg`, name; whether they do. */
+static int push_method(lua_State *L, int idx, int arg) {
+  size_t n;
+  const char *p;
+  if (lua_getfield(L, idx, "method") == LUA_TNIL) return lua_pop(L, 1), 0;
+  p = lua_tolstring(L, -1, &n);
+  if (lua_type(L, -1) != LUA_TSTRING || !bide__h1_valid_token(p, n))
+    luaL_argerror(L, arg, "option 'method' is no valid method");
+  if (strcmp(p, "CONNECT") == 0) luaL_argerror(L, arg, "method 'CONNECT' cannot be requested");
+  return 1;
 }
 
-/* get(url, opts?); the method is the third upvalue. */
+/* url, opts? end at argument `opts`. Checks them and pushes the method: the third upvalue, unless
+ * the options have another. */
+static void open_arguments(lua_State *L, int opts) {
+  if (lua_type(L, opts - 1) != LUA_TSTRING) bide__type_error(L, opts - 1, "string");
+  lua_settop(L, opts);
+  if (!lua_isnil(L, opts)) {
+    luaL_checktype(L, opts, LUA_TTABLE);
+    if (lua_getfield(L, opts, "url") != LUA_TNIL)
+      luaL_argerror(L, opts, "option 'url' beside a URL as argument");
+    lua_pop(L, 1);
+    if (push_method(L, opts, opts)) return;
+  }
+  lua_pushvalue(L, lua_upvalueindex(3));
+}
+
+/* get(url, opts?) */
 static int l_method(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TSTRING) bide__type_error(L, 1, "string");
-  check_options(L, 2);
-  lua_settop(L, 2);
+  open_arguments(L, 2);
   lua_pushnil(L);
   lua_insert(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(3));
-  return bide__http_call(L, 2);
+  return bide__http_call(L, 1, 2);
 }
 
 /* session:get(url, opts?) */
 static int l_session_method(lua_State *L) {
   bide__http_check(L, bide__httplib(L), 1, BIDE_HT_POOL);
-  if (lua_type(L, 2) != LUA_TSTRING) bide__type_error(L, 2, "string");
-  check_options(L, 3);
-  lua_settop(L, 3);
-  lua_pushvalue(L, lua_upvalueindex(3));
-  return bide__http_call(L, 3);
+  open_arguments(L, 3);
+  return bide__http_call(L, 2, 3);
 }
 
 /* The table of request{url=…, method=…} at idx: pushes url, the table, and the method. */
 static void open_table(lua_State *L, int idx) {
-  size_t n;
-  const char *p;
   luaL_checktype(L, idx, LUA_TTABLE);
   lua_settop(L, idx);
   if (lua_getfield(L, idx, "url") != LUA_TSTRING)
     luaL_argerror(L, idx, "option 'url' must be a string");
   lua_insert(L, idx);
-  if (lua_getfield(L, idx + 1, "method") == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_pushliteral(L, "GET");
-  }
-  p = lua_tolstring(L, -1, &n);
-  if (lua_type(L, -1) != LUA_TSTRING || !bide__h1_valid_token(p, n))
-    luaL_argerror(L, idx, "option 'method' is no valid method");
-  if (strcmp(p, "CONNECT") == 0) luaL_argerror(L, idx, "method 'CONNECT' cannot be requested");
+  if (!push_method(L, idx + 1, idx)) lua_pushliteral(L, "GET");
 }
 
 static int l_request(lua_State *L) {
   open_table(L, 1);
   lua_pushnil(L);
   lua_insert(L, 1);
-  return bide__http_call(L, 1);
+  return bide__http_call(L, 1, 1);
 }
 
 static int l_session_request(lua_State *L) {
   bide__http_check(L, bide__httplib(L), 1, BIDE_HT_POOL);
   open_table(L, 2);
-  return bide__http_call(L, 2);
+  return bide__http_call(L, 2, 2);
 }
 
 /* ---- sessions ---- */

@@ -33,11 +33,13 @@ static int l_parse(lua_State *L) {
   return 1;
 }
 
-/* resolve(base, reference, keep_fragment) → URL (RFC 3986 section 5). */
+/* resolve(base, reference, redirect) → URL (RFC 3986 section 5). A redirect keeps the fragment, and
+ * may have spaces, which servers send. */
 static int l_resolve(lua_State *L) {
   size_t base_n, ref_n, room;
   const char *base = luaL_checklstring(L, 1, &base_n), *ref = luaL_checklstring(L, 2, &ref_n);
-  unsigned mode = BIDE_URL_LAX | BIDE_URL_SPACES;
+  bool redirect = lua_toboolean(L, 3);
+  unsigned mode = BIDE_URL_LAX | (redirect ? BIDE_URL_SPACES : 0);
   bide_url b, r, u;
   bide_out o;
   luaL_Buffer buf;
@@ -50,7 +52,7 @@ static int l_resolve(lua_State *L) {
   }
   room = base_n + ref_n + 8;
   o = bide__out(luaL_buffinitsize(L, &buf, room), room);
-  rc = bide__url_resolve(&b, &r, lua_toboolean(L, 3), &o);
+  rc = bide__url_resolve(&b, &r, redirect, &o);
   luaL_pushresultsize(&buf, rc == 0 && bide__out_ok(&o) ? o.n : 0);
   if (rc == 0) rc = bide__url_parse_http(&u, o.p, bide__out_slice(&o).n, mode, NULL);
   if (rc < 0) return fail(L, rc);

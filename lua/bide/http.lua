@@ -108,14 +108,15 @@ end
 
 local order = { "query", "json", "form", "multipart", "auth" }
 
--- (config, method, url, opts) → url, opts that C understands; or nil, message.
+-- (config, method, url, opts) → url, opts that C understands; or nil, message, and whether it is
+-- about the URL.
 local function prepare(config, _, url, opts)
   opts = opts or {}
   local req = { url = url, body = opts.body, headers = pairs_of(opts.headers) }
   if config then
     if config.base then
       local full, err = encode.resolve(config.base, url)
-      if not full then return nil, err end
+      if not full then return nil, err, true end
       req.url = full
     end
     req.headers = merge(config.headers, opts.headers)
@@ -226,9 +227,11 @@ local session_options = { base = "string", headers = "table", cookies = "boolean
 local of_pool = { base = true, headers = true, cookies = true, limit = true,
   limit_per_host = true, keepalive = true }
 
-local function option_error(name, expected, value)
+-- `level`: where the caller of http.session stands.
+local function option_error(level, name, expected, value)
+  local found = type(value) == "number" and tostring(value) or type(value)
   error(("bad argument #1 to 'session' (option '%s' must be %s, got %s)"):format(name, expected,
-    type(value)), 3)
+    found), level)
 end
 
 local function count(opts, name, default)
@@ -236,7 +239,7 @@ local function count(opts, name, default)
   if n == nil then return default end
   if n == math.huge then return 0xffffffff end
   if math.type(n) ~= "integer" or n < 1 or n > 0xffffffff then
-    option_error(name, "an integer of at least 1", n)
+    option_error(4, name, "an integer of at least 1", n)
   end
   return n
 end
@@ -254,12 +257,12 @@ function http.session(opts)
       error(("bad argument #1 to 'session' (unknown option '%s')"):format(tostring(name)), 2)
     end
     if not (" " .. expected .. " "):find(" " .. type(value) .. " ", 1, true) then
-      option_error(name, "a " .. expected, value)
+      option_error(3, name, "a " .. expected, value)
     end
   end
   local keepalive = opts.keepalive or 15
   if keepalive ~= keepalive or keepalive < 0 then
-    option_error("keepalive", "a number not negative", keepalive)
+    option_error(3, "keepalive", "a number not negative", keepalive)
   end
   local config = { base = opts.base, headers = opts.headers, defaults = {} }
   if opts.cookies then config.cookies = opts.cookies == true and cookies.jar() or opts.cookies end

@@ -53,7 +53,23 @@ describe("bide.http", function()
     it("refuses what it does not know", function()
       assert.error_matches(function() http.session { limits = 1 } end, "unknown option 'limits'")
       assert.error_matches(function() http.session { limit = 0 } end, "'limit'")
-      assert.error_matches(function() http.session { base = "x" } end, "'base'")
+      assert.error_matches(function() http.session { limit = 0 } end, "got 0%)")
+      assert.error_matches(function() http.session { base = "x" } end, "'base': invalid URL 'x': ")
+    end)
+
+    it("refuses a URL by the name and place of the argument", function()
+      for _, base in ipairs { "http://127.0.0.1:1/", false } do
+        local session <close> = http.session { base = base or nil }
+        for _, url in ipairs { "http://x/a b", "http://x/a\tb", "http://x y/" } do
+          assert.error_matches(function() session:get(url) end, "#1 to 'get' %(invalid URL")
+          assert.error_matches(function() session:request { url = url } end,
+            "#1 to 'request' %(invalid URL")
+          assert.matches("#2 to 'bide.http.session.get' (invalid URL",
+            select(2, pcall(session.get, session, url)), 1, true)
+        end
+      end
+      local session <close> = http.session { base = "http://127.0.0.1:1/" }
+      assert.error_matches(function() session:get("x", { query = 5 }) end, "#2 to 'get' %(option")
     end)
 
     it("cannot be used once closed", function()

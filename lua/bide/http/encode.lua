@@ -183,9 +183,10 @@ function M.auth(value)
   return "Basic " .. base64(user .. ":" .. password)
 end
 
----The credentials in a URL as a header's value, or nil, and the URL without them.
+---The credentials in a URL, all that stands before its last @, as a header's value, or nil, and the
+---URL without them.
 function M.url_auth(text)
-  local scheme, user, rest = text:match("^(%a[%w+.-]*://)([^/?#@]*)@(.*)$")
+  local scheme, user, rest = text:match("^(%a[%w+.-]*://)([^/?#]*)@(.*)$")
   if not user then return nil, text end
   if user == "" then return nil, scheme .. rest end
   if not user:find(":", 1, true) then user = user .. ":" end
@@ -214,8 +215,9 @@ function M.parse_json(text) return json().decode(text) end
 ---A reference against a base, as a link on a page.
 function M.resolve(base, reference)
   local full, err = url.resolve(base, reference)
-  if not full then return nil, ("invalid URL '%s' (base '%s'): %s"):format(reference, base, err) end
-  return full
+  if full then return full end
+  if reference == "" then return nil, ("invalid URL '%s': %s"):format(base, err) end
+  return nil, ("invalid URL '%s' (base '%s'): %s"):format(reference, base, err)
 end
 
 ---Where a redirect leads, or nil and why not.

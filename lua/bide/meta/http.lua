@@ -52,6 +52,7 @@ function Headers:all(name) end
 ---@field timeout? bide.seconds|bide.http.Timeouts  a number is the total
 ---@field redirects? integer|number  10; 0: the 3xx is the response
 ---@field max_body? integer|number   64 MiB
+---@field method? string              instead of the function's own
 ---@field decompress? boolean        true
 ---@field stream? boolean            return when the head is there
 ---@field proxy? string
@@ -62,7 +63,6 @@ function Headers:all(name) end
 
 ---@class bide.http.RequestOptions: bide.http.Options
 ---@field url string
----@field method? string  GET unless told
 
 ---@class bide.http.Response
 ---@field status integer
