@@ -12,6 +12,7 @@
 
 #include <lauxlib.h>
 
+#include "print.h"
 #include "prompt.h"
 #include "warnings.h"
 
@@ -73,6 +74,8 @@ int l_prepare(lua_State *L) {
   set_arg(L, args);
   if (args->ignore_env) reset_paths(L);
   warnings_start(L, args->warnings);
+  lua_pushcfunction(L, l_print);
+  lua_setglobal(L, "print");
   const step *last = args->nsteps > 0 ? &args->steps[args->nsteps - 1] : NULL;
   if (last && last->kind == STEP_PROMPT && last > args->steps) last--;
   if (last && last->kind == STEP_SCRIPT && last->text) {

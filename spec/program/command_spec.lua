@@ -231,6 +231,18 @@ describe("the main chunk", function()
     assert.matches("alive", process.run({ "sh", "-c", line }).err, 1, true)
   end)
 
+  it("ends when it prints to a pipe that nobody reads, or to a full disk", function()
+    local code = "while true do print 'text' end"
+    local line = ("%s -e %s | head -n 1"):format(process.quote(process.program),
+      process.quote(code))
+    local result = process.run({ "sh", "-c", line }, { seconds = 10 })
+    assert.equal("text\n", result.out)
+    assert.matches("^bide: print: broken pipe %(EPIPE%)\n", result.err)
+    result = process.run({ process.program, "-e", "print 'text'" }, { redirect = ">/dev/full" })
+    assert.equal(1, result.status)
+    assert.matches("(ENOSPC)", result.err, 1, true)
+  end)
+
   it("leaves a closed pipe its usual meaning in the programs that it starts", function()
     local result = bide("-e", [[
       local pipe = io.popen("sh -c 'kill -PIPE $$; echo survived'")
