@@ -138,6 +138,25 @@ describe("at top level #core", function()
     ]]
     assert.equal("went on\n", r.out)
     assert.match("handler failed", r.err)
+    assert.match("unhandled error in task error: lost\nstack traceback:", r.err, 1, true)
+  end)
+
+  it("an error that cannot be told is told of all the same", function()
+    for text, body in pairs {
+      ["error object is a table value"] = "error {}",
+      ["sleep: "] = "bide.sleep(1)",
+      ["'__tostring' must return a string"] = "",
+    } do
+      local r = script.run(([[
+        local bide = require "bide"
+        local function text() %s end
+        bide.run(function() bide.spawn(error, setmetatable({}, { __tostring = text })) end)
+        print "went on"
+      ]]):format(body))
+      assert.equal("went on\n", r.out)
+      assert.match(text, r.err, 1, true)
+      assert.match("in task error: (error object is a table value)\nstack tra", r.err, 1, true)
+    end
   end)
 
   it("os.exit in a task ends the program with that status, closing the state or not", function()

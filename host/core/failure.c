@@ -167,9 +167,23 @@ void bide__failures_fini(bide_host *h) {
 
 /* ---- reports ---- */
 
-static int default_report(lua_State *L) { /* err, task or future, traceback */
+/* What `err` at idx says without running any Lua code. */
+static const char *plain_text(lua_State *L, bide_host *h, int idx) {
+  if (lua_isstring(L, idx) || bide__is_error(L, h, idx)) return luaL_tolstring(L, idx, NULL);
+  return lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
+}
+
+/* err, task or future, traceback; and, when that could not be reported, why */
+static int default_report(lua_State *L) {
   bide_host *h = bide__host_of(L);
-  const char *err = luaL_tolstring(L, 1, NULL), *tb = lua_tostring(L, 3);
+  const char *tb = lua_tostring(L, 3), *err;
+  if (lua_isnone(L, 4)) {
+    err = luaL_tolstring(L, 1, NULL);
+  } else {
+    bide__report(h, lua_pushfstring(L, "bide: error while reporting an unhandled error: %s",
+                                    plain_text(L, h, 4)));
+    err = plain_text(L, h, 1);
+  }
   const bide_task *t = bide__totask(L, 2);
   const char *in = t ? " in task " : lua_isnil(L, 2) ? "" : " in a future";
   char name[120];
@@ -205,14 +219,14 @@ static void push_report(lua_State *L, bide_host *h, const bide_failure *f) {
 }
 
 /* The handler is Lua and runs in no task, yet can be stopped. */
-static int call_handler(lua_State *L, bide_host *h) {
+static int call_handler(lua_State *L, bide_host *h, int nargs) {
   lua_State *running = h->running;
   lua_Hook hook = lua_gethook(L);
   int mask = lua_gethookmask(L), count = lua_gethookcount(L), status;
   h->running = L;
   if (h->guard) bide__guard(h, L);
   h->reporting++;
-  status = lua_pcall(L, 3, 0, 0);
+  status = lua_pcall(L, nargs, 0, 0);
   h->reporting--;
   h->running = running;
   if (lua_gethook(L) != hook) lua_sethook(L, hook, mask, count);
@@ -220,22 +234,21 @@ static int call_handler(lua_State *L, bide_host *h) {
 }
 
 /* Reports `f` and frees it. The handler of on_unhandled gets (err, task, traceback); what it raises
- * goes to stderr. */
+ * goes to stderr, and then what it did not report. */
 static void report(lua_State *L, bide_host *h, bide_failure *f) {
+  int top = lua_gettop(L), i;
+  lua_pushcfunction(L, default_report);
   if (h->unhandled_ref != LUA_NOREF) lua_rawgeti(L, LUA_REGISTRYINDEX, h->unhandled_ref);
   else lua_pushcfunction(L, default_report);
   if (BIDE_UNLIKELY(h->debug && f->lost)) bide__debug_lost(h);
   push_report(L, h, f);
   release(L, f);
   h->unhandled++;
-  if (call_handler(L, h) != LUA_OK) {
-    const char *msg = lua_tostring(L, -1);
-    char text[300];
-    snprintf(text, sizeof text, "bide: error while reporting an unhandled error: %s",
-             msg ? msg : "?");
-    bide__report(h, text);
-    lua_pop(L, 1);
-  }
+  lua_rotate(L, -4, 3);
+  for (i = 0; i < 3; i++) lua_pushvalue(L, -4);
+  if (call_handler(L, h, 3) != LUA_OK && call_handler(L, h, 4) != LUA_OK)
+    bide__report(h, "bide: error while reporting an unhandled error");
+  lua_settop(L, top);
 }
 
 static bide_failure *next_to_report(bide_host *h, const bide_runner *run) {
