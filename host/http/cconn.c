@@ -245,11 +245,14 @@ void bide__hconn_resume(bide_hconn *hc) {
 
 void bide__hconn_done(bide_hconn *hc, bool reusable) {
   bide_hx *hx = hc->hx;
-  bool whole = !hx->sending && !hx->feeding; /* the request has left, all of it */
+  hc->served++;
+  if (hx->sending || hx->feeding) { /* what is queued is the exchange's: it is dropped at once */
+    bide__hconn_close(hc);
+    return;
+  }
   hc->hx = NULL;
   hx->hc = NULL;
-  hc->served++;
-  if (reusable && whole) bide__hpool_release(hc);
+  if (reusable) bide__hpool_release(hc);
   else bide__hconn_close(hc);
 }
 

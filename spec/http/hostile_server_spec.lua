@@ -150,6 +150,28 @@ describe("a hostile server that sends", function()
     end
   end)
 
+  describe("a response before the whole request has left", function()
+    local bodies = {
+      ["a string"] = function() return ("x"):rep(8000000) end,
+      ["a function"] = function() return function() return ("x"):rep(100000) end end,
+    }
+    for what, body in pairs(bodies) do
+      for _, last in ipairs { "Connection: close\r\n", "" } do
+        it(("counts: %s, %s"):format(what, last == "" and "kept" or "closed"), function()
+          local answered = bide.future()
+          local base = raw.raw_server(function(stream)
+            raw.read_head(stream)
+            stream:write(ok_head .. last .. "Content-Length: 5\r\n\r\nearly")
+            if last ~= "" then stream:shutdown() end
+            answered:await()
+          end)
+          assert.equal("early", http.post(base, { body = body() }).body)
+          answered:resolve()
+        end)
+      end
+    end
+  end)
+
   it("a response before the request gets none", function()
     local connections = 0
     local base = raw.raw_server(function(stream, n)
