@@ -4,12 +4,14 @@
  * The exchange is owned by the guard at STREAM. It ends early when the response is there before the
  * body is through; the function is not called again then. */
 #include "http_call.h"
+#include "core/body.h"
 #include "core/error.h"
+#include "core/limit.h"
 
 static int feed(lua_State *L, bide_hx *hx);
 
 static int await_response(lua_State *L, bide_hx *hx) {
-  hx->feeding = false;
+  bide__hx_fed(hx);
   bide__hx_wait(hx, BIDE_HX_FOR_RESPONSE);
   return bide__suspend(L, bide__host(L), &hx->wait, &bide__hx_ops, bide__http_k_response);
 }
@@ -47,7 +49,7 @@ static int send_piece(lua_State *L, bide_hx *hx, int *result) {
   if (type == LUA_TNIL) {
     if (hx->announced != BIDE_HX_CHUNKED && hx->announced > 0)
       return *result = fail_feed(L, "shorter than its content-length"), 0;
-    hx->feeding = false;
+    bide__hx_fed(hx);
     pieces[0] = BIDE_SLICE(BIDE_H1_LAST_CHUNK);
     rc = hx->announced == BIDE_HX_CHUNKED ? bide__hx_feed(hx, pieces, 1) : 1;
     *result = rc == 1 ? await_response(L, hx) : await_write(L, hx, rc);
@@ -76,9 +78,14 @@ static int send_piece(lua_State *L, bide_hx *hx, int *result) {
 
 static int k_piece(lua_State *L, int status, lua_KContext ctx) {
   bide_hstream *st = lua_touserdata(L, STREAM);
-  int result;
-  (void)ctx;
+  bide_body *b = (bide_body *)ctx;
+  int result, expired = b && bide__body_leave(b);
   if (status != LUA_OK && status != LUA_YIELD) { /* the function failed: so does the request */
+    if (expired && bide__error_is_own_cancel(L, bide__host(L), -1)) {
+      lua_settop(L, STREAM);
+      bide__hx_fail(st->hx, UV_ETIMEDOUT, BIDE_HP_TOTAL);
+      return await_response(L, st->hx);
+    }
     bide__hx_stop(st->hx);
     bide__http_end_stream(st);
     return lua_error(L);
@@ -87,8 +94,20 @@ static int k_piece(lua_State *L, int status, lua_KContext ctx) {
   return feed(L, st->hx);
 }
 
+/* The function waits in the calling task, where nothing but a deadline ends that. NULL in *b when
+ * there is no limit of time for the whole. */
+static bool limit_piece(bide_host *h, const bide_hx *hx, bide_body **b) {
+  uint64_t now;
+  *b = NULL;
+  if (hx->total_at == BIDE_NEVER) return true;
+  now = bide__now_ns(h);
+  *b = bide__body_enter(h, hx->total_at > now ? (double)(hx->total_at - now) / 1e9 : 0);
+  return *b != NULL;
+}
+
 static int feed(lua_State *L, bide_hx *hx) {
   int result, status;
+  bide_body *b;
   do {
     if (bide__checkpoint(L, bide__host(L), "request")) {
       bide__hx_stop(hx);
@@ -97,8 +116,14 @@ static int feed(lua_State *L, bide_hx *hx) {
     }
     lua_settop(L, STREAM);
     lua_pushvalue(L, BODY);
-    status = lua_pcallk(L, 0, 1, 0, 0, k_piece);
-    if (status != LUA_OK) return k_piece(L, status, 0);
+    if (!limit_piece(bide__host(L), hx, &b)) {
+      bide__hx_stop(hx);
+      bide__http_end_stream(lua_touserdata(L, STREAM));
+      return bide__timer_error(L, bide__host(L), "request");
+    }
+    status = lua_pcallk(L, 0, 1, 0, (lua_KContext)b, k_piece);
+    if (status != LUA_OK) return k_piece(L, status, (lua_KContext)b);
+    if (b) bide__body_leave(b);
   } while (send_piece(L, hx, &result));
   return result;
 }

@@ -235,6 +235,48 @@ describe("bide.http", function()
         { timeout = { headers = 0.03 } }).phase)
     end)
 
+    it("total, also while the function that gives the body waits", function()
+      local closed
+      local began = bide.now()
+      local err = raw.error_of(http.post, silent, { timeout = 0.03, body = function()
+        local _ <close> = setmetatable({}, { __close = function() closed = true end })
+        bide.sleep(30)
+      end })
+      assert.same({ "ETIMEDOUT", "total" }, { err.code, err.phase })
+      assert.is_true(closed and bide.now() - began < 10)
+      err = raw.error_of(http.post, silent, { timeout = 0.03, body = function()
+        if not pcall(bide.sleep, 30) then error("own", 0) end
+      end })
+      assert.equal("own", err)
+    end)
+
+    it("headers, from the end of a body that takes longer to send", function()
+      local base = mirror()
+      local timeout = { headers = 0.1 }
+      local n = 0
+      local res = http.post(base, { timeout = timeout, body = function()
+        n = n + 1
+        bide.sleep(0.04)
+        return n < 6 and "x" or nil
+      end })
+      assert.equal("xxxxx", body_of(res.body))
+      base = raw.raw_server(function(stream)
+        raw.read_head(stream)
+        for _ = 1, 24 do -- some of the last ones in the kernel's buffers
+          stream:read_exactly(1000000)
+          bide.sleep(0.05)
+        end
+        stream:write "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate"
+      end)
+      timeout.headers = 1
+      assert.equal("late", http.post(base, { timeout = timeout, body = ("x"):rep(24000000) }).body)
+      base = raw.raw_server(function(stream) raw.read_head(stream) bide.sleep(30) end)
+      for phase, seconds in pairs { headers = { headers = 0.1 }, read = { read = 0.1 } } do
+        local err = raw.error_of(http.post, base, { timeout = seconds, body = ("x"):rep(24000000) })
+        assert.equal(phase, err.phase)
+      end
+    end)
+
     it("headers, also when they come byte by byte", function()
       local base = raw.raw_server(function(stream)
         raw.read_head(stream)

@@ -156,6 +156,12 @@ void bide__hconn_touch(bide_hconn *hc) {
   if (bide__lazy_set_at(h, &hc->limit, at, on_limit) != 0) fail(hc, UV_ENOMEM, BIDE_HP_READ);
 }
 
+void bide__hconn_await_head(bide_hconn *hc) {
+  bide_hx *hx = hc->hx;
+  hx->headers_at = bide__deadline_ns(bide__http_now(hc->conn->host), hx->timeout[BIDE_HP_HEADERS]);
+  bide__hconn_touch(hc);
+}
+
 static void on_limit(bide_alarm *a) {
   bide_hconn *hc = bide_container(a, bide_hconn, limit.alarm);
   bide_host *h = hc->conn->host;
@@ -165,14 +171,14 @@ static void on_limit(bide_alarm *a) {
   now = bide__now_ns(h);
   if (now >= hx->total_at) {
     fail(hc, UV_ETIMEDOUT, BIDE_HP_TOTAL);
-  } else if (!hx->has_head && now >= hx->headers_at) {
-    fail(hc, UV_ETIMEDOUT, BIDE_HP_HEADERS);
   } else if (hx->paused ||
              (hx->feeding && !hx->sending)) { /* it is this side that takes its time */
-    bide__hconn_touch(hc);
+    bide__hconn_await_head(hc);
   } else if (hx->sending && bide__conn_queued(hc->conn) < hx->unsent) {
     hx->unsent = bide__conn_queued(hc->conn);
-    bide__hconn_touch(hc);
+    bide__hconn_await_head(hc);
+  } else if (!hx->has_head && now >= hx->headers_at) {
+    fail(hc, UV_ETIMEDOUT, BIDE_HP_HEADERS);
   } else {
     fail(hc, UV_ETIMEDOUT, BIDE_HP_READ);
   }
@@ -199,6 +205,7 @@ bide_hconn *bide__hconn_new(bide_horigin *o, bide_conn *c) {
 static void on_sent(bide_write *w, int status) {
   bide_hx *hx = bide_container(w, bide_hx, write);
   hx->sending = false;
+  if (status == 0 && hx->hc && !hx->feeding) bide__hconn_await_head(hx->hc);
   bide__hx_sent(hx, status);
 }
 
@@ -219,14 +226,13 @@ void bide__hconn_send(bide_hconn *hc, bide_hx *hx) {
   hc->heard = false;
   hc->informed = 0;
   hx->phase = BIDE_HP_HEADERS;
-  hx->headers_at = bide__deadline_ns(bide__http_now(hc->conn->host), hx->timeout[BIDE_HP_HEADERS]);
   hx->bufs[0] = (uv_buf_t){.base = bide__hbuf_at(&hx->out), .len = hx->out.n};
   if (hx->long_body.n) {
     hx->bufs[1] = (uv_buf_t){.base = (char *)(uintptr_t)hx->long_body.p, .len = hx->long_body.n};
     n = 2;
   }
   bide__conn_ref(hc->conn, 1);
-  bide__hconn_touch(hc);
+  bide__hconn_await_head(hc);
   if (hc->closing) return;
   rc = bide__hconn_write(hc, hx, n);
   if (hx->waiting == BIDE_HX_FOR_CONN) bide__hx_sent(hx, rc);

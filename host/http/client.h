@@ -168,6 +168,8 @@ void bide__hconn_done(bide_hconn *hc, bool reusable);
 void bide__hconn_rest(bide_hconn *hc);
 /* Sets the deadline anew: a byte has come, or the exchange's phase has changed. */
 void bide__hconn_touch(bide_hconn *hc);
+/* The same; and the time for the head begins now, since the request has left, or goes on to. */
+void bide__hconn_await_head(bide_hconn *hc);
 void bide__hconn_resume(bide_hconn *hc);
 
 /* ---- exchanges ---- */
@@ -249,6 +251,8 @@ void bide__hx_fail(bide_hx *hx, int error, int phase);
 void bide__hx_stop(bide_hx *hx);
 /* Gives the response up: its rest is read away if it is known to be small. */
 void bide__hx_abandon(bide_hx *hx);
+/* The function that gives the body is through: what is to come is the response. */
+void bide__hx_fed(bide_hx *hx);
 /* Begins to connect; its place in the pool is taken. */
 void bide__hx_connect(bide_hx *hx);
 /* Seconds that a phase may take, what is left of the whole included (hx->total_first: that is it).

@@ -281,6 +281,12 @@ int bide__hx_feed(bide_hx *hx, const bide_slice *pieces, unsigned n) {
   return rc;
 }
 
+void bide__hx_fed(bide_hx *hx) {
+  if (!hx->feeding) return;
+  hx->feeding = false;
+  if (hx->hc && !hx->sending) bide__hconn_await_head(hx->hc);
+}
+
 /* ---- the response ---- */
 
 static bool keep_head(bide_hx *hx, const bide_h1_head *head) {
