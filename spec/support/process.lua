@@ -46,7 +46,8 @@ local known = { stdin = true, env = true, directory = true, seconds = true, redi
 --- Runs the list of words `command`. Signals that the suite's caller ignores have their usual
 --- meaning in it. A command past its time ends with status 124. `redirect` is for the shell.
 ---@param command string[]
----@param opts? { stdin?: string, env?: table, directory?: string, seconds?: number, redirect?: string }
+---@param opts? { stdin?: string, env?: table, directory?: string, seconds?: number,
+---  redirect?: string }
 ---@return { status: integer, out: string, err: string }
 function M.run(command, opts)
   opts = opts or {}
