@@ -11,7 +11,7 @@
 static int feed(lua_State *L, bide_hx *hx);
 
 static int await_response(lua_State *L, bide_hx *hx) {
-  bide__hx_fed(hx);
+  bide__hx_fed(hx, false);
   bide__hx_wait(hx, BIDE_HX_FOR_RESPONSE);
   return bide__suspend(L, bide__host(L), &hx->wait, &bide__hx_ops, bide__http_k_response);
 }
@@ -49,7 +49,7 @@ static int send_piece(lua_State *L, bide_hx *hx, int *result) {
   if (type == LUA_TNIL) {
     if (hx->announced != BIDE_HX_CHUNKED && hx->announced > 0)
       return *result = fail_feed(L, "shorter than its content-length"), 0;
-    bide__hx_fed(hx);
+    bide__hx_fed(hx, true);
     pieces[0] = BIDE_SLICE(BIDE_H1_LAST_CHUNK);
     rc = hx->announced == BIDE_HX_CHUNKED ? bide__hx_feed(hx, pieces, 1) : 1;
     *result = rc == 1 ? await_response(L, hx) : await_write(L, hx, rc);

@@ -252,7 +252,7 @@ void bide__hconn_resume(bide_hconn *hc) {
 void bide__hconn_done(bide_hconn *hc, bool reusable) {
   bide_hx *hx = hc->hx;
   hc->served++;
-  if (hx->sending || hx->feeding) { /* what is queued is the exchange's: it is dropped at once */
+  if (hx->sending || hx->feeding || hx->cut) { /* what is queued is hx's: it is dropped at once */
     bide__hconn_close(hc);
     return;
   }

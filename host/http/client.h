@@ -210,6 +210,7 @@ struct bide_hx {
   bool decompress;
   bool bounded; /* max_body holds; else for what is read whole only */
   bool feeding; /* pieces of a streamed body are still to come */
+  bool cut;     /* the request's end was not sent: nothing can follow it on its connection */
   bool sending; /* `write` is in the queue */
   bool retried; /* … on a new connection, after a stale one */
   bool in_line;
@@ -251,8 +252,9 @@ void bide__hx_fail(bide_hx *hx, int error, int phase);
 void bide__hx_stop(bide_hx *hx);
 /* Gives the response up: its rest is read away if it is known to be small. */
 void bide__hx_abandon(bide_hx *hx);
-/* The function that gives the body is through: what is to come is the response. */
-void bide__hx_fed(bide_hx *hx);
+/* The function that gives the body is called no more, since it is through (`whole`) or its request
+ * has its response: what is to come is that. */
+void bide__hx_fed(bide_hx *hx, bool whole);
 /* Begins to connect; its place in the pool is taken. */
 void bide__hx_connect(bide_hx *hx);
 /* Seconds that a phase may take, what is left of the whole included (hx->total_first: that is it).

@@ -273,7 +273,10 @@ void bide__hx_sent(bide_hx *hx, int status) {
 int bide__hx_feed(bide_hx *hx, const bide_slice *pieces, unsigned n) {
   unsigned i;
   int rc;
-  if (!hx->hc || hx->has_head || hx->failed) return UV_EPIPE;
+  if (!hx->hc || hx->has_head || hx->failed) {
+    hx->cut = true;
+    return UV_EPIPE;
+  }
   for (i = 0; i < n; i++)
     hx->bufs[i] = (uv_buf_t){.base = (char *)(uintptr_t)pieces[i].p, .len = pieces[i].n};
   rc = bide__hconn_write(hx->hc, hx, n);
@@ -281,9 +284,10 @@ int bide__hx_feed(bide_hx *hx, const bide_slice *pieces, unsigned n) {
   return rc;
 }
 
-void bide__hx_fed(bide_hx *hx) {
+void bide__hx_fed(bide_hx *hx, bool whole) {
   if (!hx->feeding) return;
   hx->feeding = false;
+  hx->cut = !whole;
   if (hx->hc && !hx->sending) bide__hconn_await_head(hx->hc);
 }
 

@@ -4,6 +4,7 @@
 local bide = require "bide"
 local process = require "spec.support.process"
 local raw = require "spec.support.http"
+local tasks = require "spec.support.tasks"
 local http, bounded = bide.http, raw.bounded
 
 local ok_head = "HTTP/1.1 200 OK\r\n"
@@ -171,6 +172,34 @@ describe("a hostile server that sends", function()
       end
     end
   end)
+
+  for what, last in pairs { ["a piece"] = "piece", ["its end"] = false } do
+    it("a response before the body has given " .. what .. " ends its connection", function()
+      local answered, told = bide.future(), bide.future()
+      local base = raw.raw_server(function(stream, n)
+        raw.read_head(stream)
+        if n > 1 then
+          stream:write(ok_head .. "Content-Length: 1\r\n\r\n" .. n)
+          return
+        end
+        stream:write(ok_head .. "Content-Length: 4\r\n\r\nab")
+        answered:resolve()
+        told:await()
+        stream:write "cd"
+        stream:read_all()
+      end)
+      local session <close> = http.session {}
+      local res = session:post(base, { body = function()
+        answered:await()
+        tasks.turns(5)
+        told:resolve()
+        return last or nil
+      end })
+      assert.equal("abcd", res.body)
+      assert.matches(" 0 connections", tostring(session))
+      assert.equal("2", session:get(base).body)
+    end)
+  end
 
   it("a response before the request gets none", function()
     local connections = 0
