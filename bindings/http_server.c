@@ -9,6 +9,7 @@
 #include "http_server.h"
 #include "secure.h"
 #include "core/error.h"
+#include "core/limit.h"
 #include "core/run.h"
 #include "core/task.h"
 #include "core/trace.h"
@@ -58,9 +59,9 @@ static void start_all(lua_State *L, bide_httplib *lib, bide_hserver *s) {
     lua_getiuservalue(L, 1, SERVER_UV_HANDLER);
     lua_pushlightuserdata(L, &d);
     if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
-    lua_pop(L, 1);
     if (!d.r) d.r = bide__hserver_next(s); /* not even the call was possible */
-    if (d.r) bide__hsreq_refuse(d.r);
+    if (d.r) bide__hsreq_refuse(d.r, bide__no_task_text(L, s->http->host, -1));
+    lua_pop(L, 1);
   }
 }
 

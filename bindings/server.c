@@ -9,9 +9,12 @@
 #include "server.h"
 #include "core/error.h"
 #include "core/failure.h"
+#include "core/limit.h"
 #include "core/run.h"
 #include "core/trace.h"
+#include "net/throttle.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct waiter {
@@ -28,6 +31,7 @@ struct bide_server {
   bide_scope scope;        /* of the handlers */
   bide_wait wait;          /* of the acceptor */
   bide_alarm grace;
+  bide_throttle told;      /* of connections that were refused */
   bide_conn *first, *last; /* accepted, not yet taken by the acceptor; linked by their user */
   waiter *waiters;
   uint32_t refs, live; /* live: holds */
@@ -179,7 +183,22 @@ static int accept_one(lua_State *L) {
   return 0;
 }
 
-/* Stack of the acceptor: 1 its server, 2 the handler. Lack of memory costs the connection only. */
+static void tell_refused(bide_server *s, const char *why) {
+  char text[100];
+  if (!bide__throttle_admit(&s->told)) return;
+  snprintf(text, sizeof text, "accept: %s; a connection was closed", why);
+  bide__net_report(s->host, text);
+}
+
+static void tell_rest(bide_throttle *t, uint64_t count) {
+  char text[100];
+  snprintf(text, sizeof text, "accept: %llu more connections were closed",
+           (unsigned long long)count);
+  bide__net_report(t->host, text);
+}
+
+/* Stack of the acceptor: 1 its server, 2 the handler. Where no task can be made (memory, the limit
+ * of tasks), it costs the connection only. */
 static void accept_pending(lua_State *L, bide_server *s) {
   accepting a = {.server = s};
   while ((a.conn = take_pending(s))) {
@@ -187,11 +206,11 @@ static void accept_pending(lua_State *L, bide_server *s) {
     lua_pushlightuserdata(L, &a);
     lua_pushvalue(L, 2);
     if (lua_pcall(L, 2, 0, 0) == LUA_OK) continue;
+    tell_refused(s, bide__no_task_text(L, s->host, -1));
     lua_pop(L, 1);
     if (a.hold) bide__free(s->host, a.hold, sizeof *a.hold);
     refuse_conn(s, a.conn);
     a.hold = NULL;
-    bide__net_report(s->host, "accept: no memory for a connection, which was closed");
   }
 }
 
@@ -200,6 +219,7 @@ static void stop_listening(bide_server *s) {
   if (s->closing) return;
   s->closing = 1;
   while ((c = take_pending(s))) refuse_conn(s, c);
+  bide__throttle_sum(&s->told);
   bide__listener_close(s->listener);
 }
 
@@ -270,6 +290,7 @@ int bide__server_start(lua_State *L, bide_host *h, const bide_server_kind *kind,
   if (!s) return luaL_error(L, "not enough memory");
   memset(s, 0, sizeof *s);
   s->host = h;
+  bide__throttle_init(h, &s->told, tell_rest);
   s->refs = 1; /* of the handle */
   s->is_daemon = (unsigned char)is_daemon;
   s->site = bide__site_caller(L, h);

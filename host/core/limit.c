@@ -68,6 +68,10 @@ int bide__limit_error(lua_State *L, bide_host *h, const char *op, const char *wh
   return bide__error(L, h, "ELIMIT", op, "too many %s (the limit is %d)", what, (int)max);
 }
 
+const char *bide__no_task_text(lua_State *L, bide_host *h, int idx) {
+  return bide__error_is(L, h, idx, "ELIMIT") ? "too many tasks" : bide__code_text(UV_ENOMEM);
+}
+
 int bide__timer_error(lua_State *L, bide_host *h, const char *op) {
   if (h->timers.n >= h->max_timers || h->deadlines.n >= h->max_timers)
     return bide__limit_error(L, h, op, "timers", h->max_timers);

@@ -34,6 +34,9 @@ void bide__socket_give(bide_host *h);
 
 /* Raises code ELIMIT: "too many tasks (the limit is 100)". */
 int bide__limit_error(lua_State *L, bide_host *h, const char *op, const char *what, uint32_t max);
+/* Why a task could not be made, by the error of the attempt at idx: "too many tasks", or "not
+ * enough memory". Allocates nothing. */
+const char *bide__no_task_text(lua_State *L, bide_host *h, int idx);
 /* A timer could not be started: for the limit, or for lack of memory. */
 int bide__timer_error(lua_State *L, bide_host *h, const char *op);
 

@@ -122,7 +122,7 @@ static void on_dispatcher_end(bide_link *link) {
   s->waiting = false;
   bide__hslog_close(s);
   bide__hserver_close(s, 0);
-  while ((r = bide__hserver_next(s)) != NULL) bide__hsreq_refuse(r);
+  while ((r = bide__hserver_next(s)) != NULL) bide__hsreq_refuse(r, "the server has ended");
   bide__hserver_check(s);
   bide__hserver_unref(s);
 }

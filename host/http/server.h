@@ -21,6 +21,7 @@
 #include "core/task.h"
 #include "net/conn.h"
 #include "net/listener.h"
+#include "net/throttle.h"
 #include "net/secure.h"
 
 #define BIDE_HS_STORE      1024  /* bytes of a request kept without another allocation */
@@ -29,7 +30,6 @@
 #define BIDE_HS_DRAIN      65536 /* unread rest of a body that is read away to keep a connection */
 #define BIDE_HS_OVER       64    /* connections past the limit that are told so at once */
 #define BIDE_HS_BATCH      16384 /* bytes of responses to pipelined requests in one write */
-#define BIDE_HS_LOG_RATE   10    /* refused requests that are told about in a second */
 #define BIDE_HS_LOG_METHOD 32    /* bytes of method and target that are told */
 #define BIDE_HS_LOG_TARGET 120
 
@@ -64,9 +64,7 @@ typedef struct bide_hsline {
 
 typedef struct bide_hslog {
   bide_hsline *lines, **tail; /* owned: not told yet */
-  bide_lazy end;              /* of this second, when some were left out */
-  uint64_t until, left_out;
-  uint32_t told; /* in this second */
+  bide_throttle rate;
   bool on;
 } bide_hslog;
 
@@ -211,7 +209,7 @@ void bide__hsreq_unref(bide_hsreq *r);
 /* `t` handles the request from now on; takes the server's queue's hold. */
 void bide__hsreq_start(bide_hsreq *r, bide_task *t);
 /* No task could be made: answers 503. */
-void bide__hsreq_refuse(bide_hsreq *r);
+void bide__hsreq_refuse(bide_hsreq *r, const char *why);
 /* Input has come, or ended. */
 void bide__hsreq_input(bide_hsreq *r);
 /* Nobody will read the answer: cancels the task, if that is wanted. */

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* slog.c: what a server has to tell about requests that it refused (contract in server.h).
  *
- * At most BIDE_HS_LOG_RATE lines a second are kept, for the dispatcher to tell; those beyond are
- * counted, and the count is a line of its own when that second is over. Whatever clients do, this
- * costs no more than that. */
+ * The lines that the throttle admits are kept, for the dispatcher to tell; the count of those
+ * beyond is a line of its own. Whatever clients do, this costs no more than that. */
 #include "server.h"
 #include "core/error.h"
 
 #include <stdio.h>
-
-#define WINDOW 1.0 /* seconds */
 
 static void push_line(bide_hserver *s, bide_hsline *line) {
   line->next = NULL;
@@ -24,40 +21,24 @@ static bide_hsline *new_line(bide_hserver *s) {
   return line;
 }
 
-void bide__hslog_open(bide_hserver *s) {
-  s->log.tail = &s->log.lines;
-}
-
-/* Tells how many were not told about. */
-void bide__hslog_sum(bide_hserver *s) {
-  bide_hsline *line = s->log.left_out ? new_line(s) : NULL;
-  bide__lazy_stop(s->http->host, &s->log.end);
-  if (!line) return;
-  line->count = s->log.left_out;
-  s->log.left_out = 0;
+static void tell_rest(bide_throttle *t, uint64_t count) {
+  bide_hserver *s = bide_container(t, bide_hserver, log.rate);
+  bide_hsline *line = new_line(s);
+  if (!line) {
+    t->left_out = count; /* for later */
+    return;
+  }
+  line->count = count;
   push_line(s, line);
 }
 
-static void on_window(bide_alarm *a) {
-  bide_hserver *s = bide_container(a, bide_hserver, log.end.alarm);
-  if (bide__lazy_due(s->http->host, &s->log.end)) bide__hslog_sum(s);
+void bide__hslog_open(bide_hserver *s) {
+  s->log.tail = &s->log.lines;
+  bide__throttle_init(s->http->host, &s->log.rate, tell_rest);
 }
 
-/* Is there room for one more in this second? */
-static bool admit(bide_hserver *s) {
-  bide_host *h = s->http->host;
-  uint64_t now = bide__now_ns(h);
-  if (now >= s->log.until) {
-    if (s->log.left_out) bide__hslog_sum(s);
-    s->log.until = bide__deadline_ns(now, WINDOW);
-    s->log.told = 0;
-  }
-  if (s->log.told < BIDE_HS_LOG_RATE) {
-    s->log.told++;
-    return true;
-  }
-  if (s->log.left_out++ == 0) (void)bide__lazy_set_at(h, &s->log.end, s->log.until, on_window);
-  return false;
+void bide__hslog_sum(bide_hserver *s) {
+  bide__throttle_sum(&s->log.rate);
 }
 
 /* Copies with whatever could confuse a terminal or a log written as \xNN, cut where it is too long.
@@ -97,7 +78,7 @@ static void note_request(bide_hsline *line, const bide_h1_head *h, size_t have) 
  * no memory. */
 static bide_hsline *begin_line(bide_hserver *s, const bide_conn *c) {
   const bide_addr *peer = bide__conn_peer(c);
-  bide_hsline *line = s->log.on && admit(s) ? new_line(s) : NULL;
+  bide_hsline *line = s->log.on && bide__throttle_admit(&s->log.rate) ? new_line(s) : NULL;
   if (line && peer) {
     char host[BIDE_ADDR_TEXT];
     bide__addr_text(peer, host, sizeof host);
@@ -144,7 +125,7 @@ void bide__hslog_free(bide_hserver *s, bide_hsline *line) {
 void bide__hslog_close(bide_hserver *s) {
   bide_hsline *line;
   s->log.on = false;
-  bide__lazy_stop(s->http->host, &s->log.end);
+  bide__throttle_stop(&s->log.rate);
   while ((line = bide__hslog_next(s)) != NULL) bide__hslog_free(s, line);
 }
 

@@ -151,8 +151,8 @@ static void tell(const bide_hsreq *r, int status, const char *reason) {
     bide__hslog_refused(r->server, r->sc->conn, status, reason, &r->head, r->head.size);
 }
 
-void bide__hsreq_refuse(bide_hsreq *r) {
-  tell(r, 503, bide__hbody_error_text(BIDE_BODY_ENOMEM));
+void bide__hsreq_refuse(bide_hsreq *r, const char *why) {
+  tell(r, 503, why);
   answer(r, 503);
   settle(r);
   bide__hsreq_unref(r);

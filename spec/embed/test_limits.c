@@ -267,6 +267,46 @@ static void counts_are_limited(void) {
   end_host(host, &h);
 }
 
+/* Connects `n` times more than there can be tasks, to a server that `listen` makes. */
+static void overload(const char *listen, int n) {
+  char text[700];
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.max_tasks = 4;
+  host = begin_host(&o, &h);
+  snprintf(text, sizeof text,
+           "bide = require 'bide' local server = %s\n"
+           "local _, port = server:address() local list = {}\n"
+           "for i = 1, 2 + %d do\n"
+           "  list[i] = bide.tcp.connect('127.0.0.1', port)\n"
+           "  list[i]:write('GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n') bide.sleep(0)\n"
+           "end\n"
+           "for i = 3, #list do pcall(list[i].read_until, list[i], '\\r\\n') end\n"
+           "server:close()",
+           listen, n);
+  CHECK(run_script(host, text) == 0);
+  end_host(host, &h);
+}
+
+/* They are closed, which is told with the reason, ten times a second. */
+static void servers_tell_of_the_limit_of_tasks(void) {
+  static const char tcp[] = "bide.tcp.listen('127.0.0.1', 0, function() bide.sleep(60) end)";
+  static const char http[] = "bide.http.serve({port = 0}, function() bide.sleep(60) end)";
+  overload(tcp, 1);
+  CHECK(reports == 1);
+  CHECK_STR(last_report, "bide: accept: too many tasks; a connection was closed");
+  overload(tcp, 25);
+  CHECK(reports == 11);
+  CHECK_STR(last_report, "bide: accept: 15 more connections were closed");
+  overload(http, 1);
+  CHECK(reports == 1);
+  CHECK(strstr(last_report, ": 503: too many tasks: GET /") != NULL);
+  overload(http, 25);
+  CHECK(reports == 11);
+  CHECK_STR(last_report, "bide: http server: 15 more requests refused");
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"memory_is_limited", memory_is_limited},
@@ -277,6 +317,7 @@ int main(int argc, char **argv) {
       {"interrupts_reach_from_another_thread", interrupts_reach_from_another_thread},
       {"a_stop_ends_spawned_tasks", a_stop_ends_spawned_tasks},
       {"counts_are_limited", counts_are_limited},
+      {"servers_tell_of_the_limit_of_tasks", servers_tell_of_the_limit_of_tasks},
       {NULL, NULL},
   };
   return run_tests(argc, argv, tests);
