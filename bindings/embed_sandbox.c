@@ -39,6 +39,27 @@ static const char *const loaded_names[] = {"_G",       "coroutine", "math", "os"
                                            "string",   "table",     "utf8", "bide.core", "bide.tcp",
                                            "bide.tls", "bide.http", NULL};
 
+/* Types whose objects a script can have. */
+static const char *const type_names[] = {"bide.Channel",
+                                         "bide.Condition",
+                                         "bide.Event",
+                                         "bide.Future",
+                                         "bide.Group",
+                                         "bide.Guard",
+                                         "bide.Lock",
+                                         "bide.Semaphore",
+                                         "bide.Task",
+                                         "bide.Var",
+                                         "bide.server",
+                                         "bide.stream",
+                                         "bide.http.headers",
+                                         "bide.http.request",
+                                         "bide.http.server",
+                                         "bide.http.response",
+                                         "bide.http.session",
+                                         "bide.http.stream",
+                                         NULL};
+
 static const char *const preload_names[] = {
     "bide",         "bide.http", "bide.http.cookies", "bide.http.encode", "bide.pipe",
     "bide.require", NULL};
@@ -221,6 +242,32 @@ static void guard_tables(lua_State *L) {
   lua_pop(L, 1);
 }
 
+static void copy_fields(lua_State *L, int from, int to) {
+  lua_pushnil(L);
+  while (lua_next(L, from)) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, to);
+  }
+}
+
+/* Pushes a table of copies of the methods of `type_names`, by the name of the type. Argument errors
+ * look for a method's name in package.loaded; the tables that objects go by are not shown. */
+static void copy_methods(lua_State *L, int loaded) {
+  const char *const *name;
+  int copies;
+  lua_newtable(L);
+  copies = lua_gettop(L);
+  for (name = type_names; *name; name++) {
+    if (lua_getfield(L, loaded, *name) == LUA_TTABLE) {
+      lua_newtable(L);
+      copy_fields(L, copies + 1, copies + 2);
+      lua_setfield(L, copies, *name);
+    }
+    lua_settop(L, copies);
+  }
+}
+
 /* Modules are those compiled in, but for what would make a core anew, whole; no path, no C library.
  */
 static void shrink_package(lua_State *L) {
@@ -237,8 +284,12 @@ static void shrink_package(lua_State *L) {
   keep_only(L, preload_names);
   lua_pop(L, 1);
   lua_getfield(L, -1, "loaded");
+  n = lua_gettop(L);
+  copy_methods(L, n);
+  lua_pushvalue(L, n);
   keep_only(L, loaded_names);
-  lua_pop(L, 2);
+  copy_fields(L, n + 1, n);
+  lua_pop(L, 4);
 }
 
 /* Metatables of bide's that scripts can see and C sets: no field can be added. */

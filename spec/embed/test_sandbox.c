@@ -83,6 +83,40 @@ static void hides_what_reaches_out(void) {
   end_host(host, &h);
 }
 
+/* Of methods called through pcall too; by tables that no object goes by. */
+static void names_methods_in_errors(void) {
+  held h;
+  bide_host *host = begin(&h, NULL);
+  CHECK(run_script(
+            host,
+            "local bide = require 'bide' local group\n"
+            "bide.group(function(g) group = g end)\n"
+            "local objects = {Channel = bide.channel(), Condition = bide.condition(),\n"
+            "  Event = bide.event(), Future = bide.future(), Group = group, Lock = bide.lock(),\n"
+            "  Semaphore = bide.semaphore(1), Task = bide.spawn(type, 1), Var = bide.var(),\n"
+            "  ['http.session'] = bide.http.session{}}\n"
+            "for _, name in ipairs{'stream', 'server', 'Guard', 'http.headers', 'http.request',\n"
+            "    'http.response', 'http.server', 'http.stream'} do\n"
+            "  assert(next(package.loaded['bide.' .. name]), name)\n"
+            "end\n"
+            "for name, object in pairs(objects) do\n"
+            "  local methods = package.loaded['bide.' .. name]\n"
+            "  for key, method in pairs(methods) do\n"
+            "    local ok, err = pcall(method, 42)\n"
+            "    assert(tostring(err):find('bide.' .. name .. '.' .. key, 1, true), err)\n"
+            "    assert(object[key] == method)\n"
+            "    methods[key] = nil\n"
+            "    assert(object[key] == method)\n"
+            "  end\n"
+            "end\n"
+            "for name in pairs(package.loaded) do\n"
+            "  assert(not name:find 'udp' and not name:find 'unix' and not name:find 'socket')\n"
+            "end\n"
+            "return 'named'") == 0);
+  CHECK_STR(result(host), "named");
+  end_host(host, &h);
+}
+
 /* A server, in a host of its own without limits, that sends everybody where they may not go. */
 static bide_host *begin_redirecting(held *h, int *port) {
   bide_host *host = begin_host(NULL, h);
@@ -456,6 +490,7 @@ static void does_what_lua_does(void) {
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"hides_what_reaches_out", hides_what_reaches_out},
+      {"names_methods_in_errors", names_methods_in_errors},
       {"opens_what_is_listed_alone", opens_what_is_listed_alone},
       {"ends_what_c_would_not", ends_what_c_would_not},
       {"does_what_lua_does", does_what_lua_does},
