@@ -93,6 +93,7 @@ static int finish(lua_State *L, bide_host *h, bide_runner *r, int status) {
   int nested = r->nested;
   bide__fut_seen(L, h, 1);
   bide__report_lost(h, r);
+  if (!nested) h->from = r->from;
   run_free(r);
   if (h->stopped && !nested) {
     bide__stop_push_error(L, h);
@@ -109,12 +110,10 @@ static int k_run(lua_State *L, bide_host *h, bide_wait *w) {
 
 /* ---- at top level ---- */
 
-static void drive(lua_State *L, bide_host *h, bide_runner *r) {
-  lua_State *from = h->from;
+static void drive(bide_host *h, bide_runner *r) {
   bide_runner *outer = h->runs;
   r->outer = outer;
   h->runs = r;
-  h->from = L;
   h->in_loop = 1;
   bide__slicer_enter(h);
   while (!r->over) {
@@ -125,7 +124,6 @@ static void drive(lua_State *L, bide_host *h, bide_runner *r) {
   }
   bide__slicer_leave(h);
   h->in_loop = 0;
-  h->from = from;
   h->runs = outer;
 }
 
@@ -155,14 +153,17 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
   lua_pushcfunction(L, protected_start);
   lua_insert(L, 1);
   lua_pushlightuserdata(L, r);
-  h->from = L;
+  r->from = h->from;
+  h->from = L; /* until the end: a plain coroutine, perhaps, which is garbage soon */
   status = lua_pcall(L, nargs + 2, 1, 0);
   if (status != LUA_OK) {
+    h->from = r->from;
     run_free(r);
     return lua_error(L);
   }
-  drive(L, h, r);
+  drive(h, r);
   if (!r->over) { /* an operation was aborted and never woke: a defect of that operation */
+    h->from = r->from;
     r->abandoned = 1;
     return bide__error(L, h, "EDEADLK", "run", "the run cannot end: an operation does not return");
   }

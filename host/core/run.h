@@ -13,6 +13,7 @@ struct bide_runner {
   bide_scope daemons; /* child of root */
   bide_host *host;
   bide_runner *outer; /* the run around it, or NULL */
+  lua_State *from;    /* at top level: host->from before it */
   uint32_t live;      /* tasks that it waits for, main included */
   uint32_t daemon_live;
   bide_task *main;

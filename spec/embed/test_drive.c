@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,6 +287,43 @@ static void refuses_to_nest(void) {
   end_host(host, &h);
 }
 
+/* The thread that drives the loop calls the handler of unhandled errors. */
+static void is_driven_by_a_living_thread(void) {
+  static const char *const runs[] = {"bide.run(bide.sleep, 0.001)", "bide.run(error, 'x')",
+                                     "for i = 1, 9 do bide.run(bide.spawn, type, 1) end"};
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  char text[300];
+  size_t i;
+  o.max_tasks = 3;
+  for (i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+    host = begin_host(&o, &h);
+    snprintf(text, sizeof text,
+             "bide = require 'bide' "
+             "bide.on_unhandled(function() main = select(2, coroutine.running()) end) "
+             "coroutine.wrap(function() pcall(function() %s end) end)()",
+             runs[i]);
+    CHECK(luaL_dostring(bide_lua(host), text) == LUA_OK);
+    CHECK(spawn_script(host, "bide.spawn(error, 'y') bide.sleep(0)") == 0);
+    CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+    lua_getglobal(bide_lua(host), "main");
+    CHECK(lua_toboolean(bide_lua(host), -1));
+    end_host(host, &h);
+  }
+  /* a run that cannot even begin */
+  host = begin_host(&o, &h);
+  for (i = 0; i < 3; i++) CHECK(spawn_script(host, "require 'bide'.sleep(0.001) error 'y'") == 0);
+  CHECK(luaL_dostring(bide_lua(host),
+                      "bide = require 'bide' "
+                      "bide.on_unhandled(function() main = select(2, coroutine.running()) end) "
+                      "coroutine.wrap(function() pcall(bide.run, type, 1) end)()") == LUA_OK);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+  lua_getglobal(bide_lua(host), "main");
+  CHECK(lua_toboolean(bide_lua(host), -1));
+  end_host(host, &h);
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"calls_to_the_end", calls_to_the_end},
@@ -300,6 +338,7 @@ int main(int argc, char **argv) {
       {"gives_a_frame_its_time", gives_a_frame_its_time},
       {"leaves_broken_pipes_to_errors", leaves_broken_pipes_to_errors},
       {"refuses_to_nest", refuses_to_nest},
+      {"is_driven_by_a_living_thread", is_driven_by_a_living_thread},
       {NULL, NULL},
   };
   return run_tests(argc, argv, tests);
