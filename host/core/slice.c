@@ -62,10 +62,16 @@ static uint64_t cpu_now(void) {
 
 /* ---- hooks ---- */
 
+static void inherit_hook(const bide_host *h, lua_State *L) {
+  lua_sethook(L, lua_gethook(h->main), lua_gethookmask(h->main), lua_gethookcount(h->main));
+}
+
 static void restore_hook(bide_slicer *s, lua_State *L) {
-  lua_State *main = s->host->main;
-  if (s->hooked == L) lua_sethook(L, s->saved, s->saved_mask, s->saved_count);
-  else lua_sethook(L, lua_gethook(main), lua_gethookmask(main), lua_gethookcount(main));
+  if (s->hooked != L) { /* a thread that was made in the moment before its maker's hook ran */
+    inherit_hook(s->host, L);
+    return;
+  }
+  lua_sethook(L, s->saved, s->saved_mask, s->saved_count);
   s->hooked = NULL;
 }
 
@@ -74,6 +80,10 @@ static void hook_slice(lua_State *L, lua_Debug *ar) {
   bide_host *h = bide__host_of(L);
   bide_slicer *s = h->slicer;
   bide_task *t = h->current;
+  if (!s) { /* such a thread, first run by a finalizer after teardown */
+    inherit_hook(h, L);
+    return;
+  }
   if (ar->event != LUA_HOOKCOUNT) {
     if (s->hooked == L && s->saved) s->saved(L, ar);
     return;
