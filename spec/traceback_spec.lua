@@ -386,6 +386,29 @@ describe("a traceback #core", function()
     assert.matches("skipping %d+ levels", traceback)
   end)
 
+  it("does not grow with what was caught before, though the same text is raised", function()
+    local function size(times, f)
+      local task = bide.spawn(function()
+        for _ = 1, times do pcall(f) end
+        f()
+      end)
+      return #traceback_of(function() task:await() end)
+    end
+    local function other() fail "again" end
+    for name, f in pairs {
+      wrap = function() coroutine.wrap(fail) "again" end,
+      timeout = function() bide.timeout(1, fail, "again") end,
+      group = function() bide.group(function() fail "again" end) end,
+    } do
+      assert.equal(size(200, f), size(2000, f), name)
+      local both = size(2000, function()
+        pcall(f)
+        coroutine.wrap(other)()
+      end)
+      assert.is_true(both < 32768, name)
+    end
+  end)
+
   it("leaves no error alive", function()
     local weak = setmetatable({}, { __mode = "k" })
     pcall(bide.gather, function()

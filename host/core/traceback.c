@@ -18,7 +18,7 @@
 
 #include <string.h>
 
-enum { TASKS_MAX = 16, HOPS_MAX = 16 };
+enum { TASKS_MAX = 16, HOPS_MAX = 16, FRAMES_MAX = 16384 };
 
 /* A record: its text; how much of it are stacks of tasks that failed; the end of the section after
  * it, of the task BY that awaited it, if any; where the spawn sites begin; in how many tasks it
@@ -177,19 +177,32 @@ static void add_body(bide_trace *t, lua_State *co, int level) {
   }
 }
 
+/* Who catches an error and meets its like again (the same text, raised in a loop) has no other than
+ * the one that is kept: what the text from `had` on repeats is dropped. */
+static void drop_repeated(luaL_Buffer *b, size_t had) {
+  size_t n = luaL_bufflen(b) - had;
+  const char *text = luaL_buffaddr(b);
+  if (n <= had && memcmp(text + had - n, text + had, n) == 0) luaL_buffsub(b, n);
+}
+
 /* Pushes the pair for the error at err with more frames: all of `co`, or those of the body that L
- * runs. */
+ * runs; but no more than what somebody would read. */
 static void push_more(lua_State *L, bide_host *h, int err, lua_State *co) {
   bide_trace t;
   int record;
+  size_t had;
   bide__trace_init(&t, L, h);
   push_kept(L, h, err);
   record = lua_gettop(L) - 1;
   luaL_buffinit(L, &t.b);
   lua_pushvalue(L, record + 1);
   bide__trace_add(&t);
-  if (co) bide__trace_stack(&t, co, 0);
-  else add_body(&t, L, 1);
+  had = luaL_bufflen(&t.b);
+  if (had < FRAMES_MAX) {
+    if (co) bide__trace_stack(&t, co, 0);
+    else add_body(&t, L, 1);
+    drop_repeated(&t.b, had);
+  }
   luaL_pushresult(&t.b);
   push_pair(L, record);
   lua_replace(L, record);
