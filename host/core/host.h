@@ -75,6 +75,7 @@ struct bide_host {
   uint32_t threads;          /* Lua threads that are anchored, those in the pool included */
   uint32_t spared;           /* KB that the collector was told not to count (thread.c) */
   uint32_t close_looks;      /* instructions used in teardown, in units of CLOSE_INSTRUCTIONS */
+  uint32_t close_resumes;    /* … and threads guarded */
   unsigned char in_loop;     /* uv_run is on the C stack */
   unsigned char interrupted; /* the last run was cancelled from outside */
   unsigned char drained;

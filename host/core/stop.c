@@ -10,7 +10,8 @@
 enum {
   CLOSE_TURNS = 64,          /* turns a task may take to clean up in teardown */
   CLOSE_INSTRUCTIONS = 1000, /* between two looks at the budget */
-  CLOSE_BUDGET = 5000        /* looks: five million instructions in all */
+  CLOSE_BUDGET = 5000,       /* looks: five million instructions in all */
+  CLOSE_RESUMES = 32         /* guarded resumes, for which a look at the budget is taken as well */
 };
 
 /* ---- hooks ---- */
@@ -66,10 +67,20 @@ int bide__is_killing(const bide_host *h) {
   return h->stopping || (h->closed && h->close_looks > CLOSE_BUDGET);
 }
 
+/* A thread counts for itself, and setting its hook makes it begin anew. So what is set already is
+ * left, and resumes are counted too: of threads that never live to see their count's end. */
+static void bound(bide_host *h, lua_State *L) {
+  int count;
+  if (lua_gethook(L) == hook_cancel) return;
+  if (++h->close_resumes % CLOSE_RESUMES == 0) h->close_looks++;
+  count = h->close_looks > CLOSE_BUDGET ? 1 : CLOSE_INSTRUCTIONS;
+  if (lua_gethook(L) == hook_budget && lua_gethookcount(L) == count) return;
+  lua_sethook(L, hook_budget, LUA_MASKCOUNT, count);
+}
+
 void bide__guard(bide_host *h, lua_State *L) {
-  int count = h->close_looks > CLOSE_BUDGET ? 1 : CLOSE_INSTRUCTIONS;
   if (h->closed) {
-    if (lua_gethook(L) != hook_cancel) lua_sethook(L, hook_budget, LUA_MASKCOUNT, count);
+    bound(h, L);
   } else if (h->stopping || atomic_load(&h->stop)) {
     bide__stop_hook(h, L);
   }

@@ -60,6 +60,16 @@ const char *const scripts[] = {
     "local t <close> = setmetatable({}, {__close = function() pcall(bide.sleep, 1) error 'x' end}) "
     "bide.sleep(60)",
     "coroutine.wrap(function() pcall(bide.sleep, 60) while true do end end)()",
+    "local t <close> = closing(function() while true do coroutine.wrap(type)(1) end end) "
+    "bide.sleep(60)",
+    "local t <close> = closing(function() local co = coroutine.create(type) while true do "
+    "coroutine.close(co) end end) bide.sleep(60)",
+    "local co = coroutine.wrap(function() while true do pcall(coroutine.yield) end end) local t "
+    "<close> = closing(function() while true do co() end end) bide.sleep(60)",
+    "local t <close> = closing(function() while true do pcall(coroutine.wrap(error)) end end) "
+    "bide.sleep(60)",
+    "local function tree() for i = 1, 50 do coroutine.wrap(tree)() end end local t <close> = "
+    "closing(function() while true do pcall(tree) end end) bide.sleep(60)",
     "local co = coroutine.wrap(function() while true do pcall(bide.sleep, 60) end end) co()",
     "bide.shield(function() bide.sleep(60) end)",
     "bide.shield(function() while true do pcall(bide.sleep, 60) end end)",
