@@ -141,7 +141,8 @@ BIDE_API int bide_load_string(bide_host *host, const char *chunk, size_t size, c
  * loop until it and all that it spawned have ended. Pops function and arguments; pushes `nresults`
  * results (or LUA_MULTRET), or on failure two values: the error and, above it, its traceback (a
  * string). UV_ECANCELED when bide_cancel ended it, BIDE_STOPPED when it was stopped, BIDE_ERROR for
- * any other error. Not from within a task or a callback of the loop (BIDE_ERROR, code EBUSY). */
+ * any other error. Not from within a task or a callback of the loop (BIDE_ERROR, code EBUSY), nor
+ * from within a finalizer (ENOYIELD). */
 BIDE_API int bide_call(bide_host *host, int nargs, int nresults);
 
 /* Starts the function below `nargs` arguments on bide_lua(host) as a task; replaces them by the
@@ -151,7 +152,7 @@ BIDE_API int bide_spawn(bide_host *host, int nargs);
 
 /* Runs the loop. UV_RUN_DEFAULT: until no task is left, raising EDEADLK in waits that can't end.
  * UV_RUN_ONCE, UV_RUN_NOWAIT: as uv_run. Returns how many tasks are left; BIDE_STOPPED when none is
- * and the last were stopped; UV_EINVAL from within a task or a callback of the loop. */
+ * and the last were stopped; UV_EINVAL from within a task, a finalizer or a callback of the loop. */
 BIDE_API int bide_run(bide_host *host, uv_run_mode mode);
 
 /* ---- inside another loop ---- */

@@ -7,6 +7,7 @@
 #include "core/failure.h"
 #include "core/slice.h"
 #include "core/stop.h"
+#include "core/trace.h"
 #include "embed.h"
 
 /* ---- tasks ---- */
@@ -29,8 +30,9 @@ int bide_spawn(bide_host *h, int nargs) {
   return 0;
 }
 
+/* By somebody else; or nobody may, here. */
 static int is_driven(const bide_host *h) {
-  return h->in_loop || h->current || h->closed;
+  return h->in_loop || h->current || h->closed || bide__in_finalizer(h->main);
 }
 
 static void begin(bide_host *h) {

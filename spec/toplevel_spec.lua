@@ -249,6 +249,29 @@ describe("outside a run #core", function()
     assert.equal("done\t1\t2\ntrue\tfalse\n", out)
   end)
 
+  it("a finalizer cannot run the loop, stopped collector or not", function()
+    local out = output [[
+      local bide = require "bide"
+      local function try() print(select(2, pcall(bide.run, print, "ran"))) end
+      local function dying(f) setmetatable({}, { __gc = f }) end
+      dying(try)
+      collectgarbage()
+      dying(function() coroutine.wrap(try)() end)
+      collectgarbage()
+      collectgarbage "generational"
+      dying(try)
+      collectgarbage()
+      collectgarbage "stop"
+      bide.run(print, "between")
+      keep = setmetatable({}, { __gc = try }) -- goes when the state is closed
+      os.exit(0, true)
+    ]]
+    local refusal = "run: a finalizer (__gc) cannot run the loop: nothing is collected until it " ..
+      "returns (ENOYIELD)\n"
+    assert.equal(refusal:rep(3) .. "between\n", out:sub(1, #refusal * 3 + #"between\n"))
+    assert.match("^run: [^\n]+%(E%u+%)\n$", out:sub(#refusal * 3 + #"between\n" + 1))
+  end)
+
   it("coroutine functions do exactly what Lua's do", function()
     local out = output [[
       local stock = {}

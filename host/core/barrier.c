@@ -111,7 +111,8 @@ int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar) {
 
 /* ---- what is in the way ---- */
 
-static int in_finalizer(lua_State *co) {
+/* Is a finalizer on this stack? */
+static int stands_finalizer(lua_State *co) {
   lua_Debug ar;
   int level;
   for (level = 0; lua_getstack(co, level, &ar); level++) {
@@ -119,6 +120,12 @@ static int in_finalizer(lua_State *co) {
     if (ar.name && strcmp(ar.name, "__gc") == 0) return 1;
   }
   return 0;
+}
+
+/* While one runs lua_gc refuses everything, and nothing else makes it say so; since 5.4.4. */
+int bide__in_finalizer(lua_State *L) {
+  if (LUA_VERSION_RELEASE_NUM >= 50404) return lua_gc(L, LUA_GCCOUNT) < 0;
+  return stands_finalizer(L);
 }
 
 /* `name` on top of the stack becomes "name (called at file:line)". */
@@ -202,7 +209,7 @@ static void push_resumer(lua_State *L, bide_host *h) {
 
 void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co) {
   luaL_checkstack(L, 16, NULL);
-  if (in_finalizer(co)) {
+  if (stands_finalizer(co) || bide__in_finalizer(co)) {
     lua_pushliteral(L, "a finalizer (__gc)");
     return;
   }

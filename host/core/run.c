@@ -143,6 +143,10 @@ static int protected_start(lua_State *L) {
 static int run_top(lua_State *L, bide_host *h, int nargs) {
   bide_runner *r;
   int status;
+  if (bide__in_finalizer(L)) /* all that tasks let go meanwhile would pile up */
+    return bide__error(L, h, "ENOYIELD", "run",
+                       "a finalizer (__gc) cannot run the loop: nothing is collected until it "
+                       "returns");
   if (h->in_loop)
     return bide__error(L, h, "EBUSY", "run", "the loop is running: not from a callback");
   luaL_checkstack(L, LUA_MINSTACK + 40, NULL);

@@ -71,6 +71,8 @@ int bide__push_loaded_name(lua_State *L);
 int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar);
 /* Pushes words for what keeps `co` from yielding: "table.sort (called at f.lua:3)". */
 void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co);
+/* Does a finalizer run, in whatever thread of the state? (Before 5.4.4: in this one.) */
+int bide__in_finalizer(lua_State *L);
 /* Is `co` in a message handler that has failed already, and so was called again for its own error?
  * Another error there would only call it once more, until Lua gives up and hides all of them. */
 int bide__handler_again(lua_State *co);

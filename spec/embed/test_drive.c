@@ -324,6 +324,37 @@ static void is_driven_by_a_living_thread(void) {
   end_host(host, &h);
 }
 
+static int refused;
+
+/* Beside a task that makes garbage for ever it would take all memory. */
+static int l_run_in_finalizer(lua_State *L) {
+  bide_host *host = bide_host_of(L);
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == UV_EINVAL);
+  CHECK(bide_run(host, UV_RUN_NOWAIT) == UV_EINVAL);
+  CHECK(bide_step(host, 0) == UV_EINVAL);
+  lua_getglobal(bide_lua(host), "type");
+  CHECK(bide_call(host, 0, 0) == BIDE_ERROR);
+  CHECK_STR(luaL_tolstring(bide_lua(host), -2, NULL),
+            "run: a finalizer (__gc) cannot run the loop: nothing is collected until it returns "
+            "(ENOYIELD)");
+  lua_pop(bide_lua(host), 3);
+  refused++;
+  return 0;
+}
+
+static void refuses_in_a_finalizer(void) {
+  held h;
+  bide_host *host = begin_host(NULL, &h);
+  lua_State *L = bide_lua(host);
+  refused = 0;
+  CHECK(spawn_script(host, "require 'bide'.sleep(60)") == 0);
+  lua_register(L, "run", l_run_in_finalizer);
+  CHECK(luaL_dostring(L, "setmetatable({}, {__gc = run}) collectgarbage()") == LUA_OK);
+  CHECK(refused == 1);
+  CHECK(bide_run(host, UV_RUN_NOWAIT) == 1);
+  end_host(host, &h);
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"calls_to_the_end", calls_to_the_end},
@@ -339,6 +370,7 @@ int main(int argc, char **argv) {
       {"leaves_broken_pipes_to_errors", leaves_broken_pipes_to_errors},
       {"refuses_to_nest", refuses_to_nest},
       {"is_driven_by_a_living_thread", is_driven_by_a_living_thread},
+      {"refuses_in_a_finalizer", refuses_in_a_finalizer},
       {NULL, NULL},
   };
   return run_tests(argc, argv, tests);
