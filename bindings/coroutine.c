@@ -87,11 +87,6 @@ static int first_resume(lua_State *L, bide_host *h, lua_State *co, int narg) {
   return resume_in(L, h, co, narg, h->current ? h->current->scope : NULL);
 }
 
-static int wait_on(lua_State *L, lua_KContext ctx, lua_KFunction k) {
-  bide__push_sentinel(L);
-  return lua_yieldk(L, 1, ctx, k);
-}
-
 /* The task goes on: so does `co`, unless foreign code (a stock coroutine.close) has dropped its
  * stack and with it the continuation. The scope was kept as the context of the continuation. */
 static int go_on(lua_State *L, bide_host *h, lua_State *co, lua_KContext ctx) {
@@ -122,10 +117,10 @@ static int k_resume(lua_State *L, int status, lua_KContext ctx) {
   bide_host *h = bide__host(L);
   int r;
   (void)status;
-  if (!h->delivering) return wait_on(L, ctx, k_resume);
+  if (!h->delivering) return bide__wait_on(L, ctx, k_resume);
   h->top = L;
   r = go_on(L, h, lua_tothread(L, 1), ctx);
-  return r == R_WAITS ? wait_on(L, ctx, k_resume) : resumed(L, r);
+  return r == R_WAITS ? bide__wait_yield(L, ctx, k_resume) : resumed(L, r);
 }
 
 static int l_resume(lua_State *L) {
@@ -133,7 +128,7 @@ static int l_resume(lua_State *L) {
   lua_State *co = check_co(L);
   bide_scope *scope = h->current ? h->current->scope : NULL;
   int r = first_resume(L, h, co, lua_gettop(L) - 1);
-  return r == R_WAITS ? wait_on(L, (lua_KContext)scope, k_resume) : resumed(L, r);
+  return r == R_WAITS ? bide__wait_yield(L, (lua_KContext)scope, k_resume) : resumed(L, r);
 }
 
 /* ---- wrap ---- */
@@ -173,10 +168,10 @@ static int k_wrap(lua_State *L, int status, lua_KContext ctx) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
   int r;
   (void)status;
-  if (!h->delivering) return wait_on(L, ctx, k_wrap);
+  if (!h->delivering) return bide__wait_on(L, ctx, k_wrap);
   h->top = L;
   r = go_on(L, h, co, ctx);
-  return r == R_WAITS ? wait_on(L, ctx, k_wrap) : wrapped(L, h, co, r);
+  return r == R_WAITS ? bide__wait_yield(L, ctx, k_wrap) : wrapped(L, h, co, r);
 }
 
 static int l_wrap_call(lua_State *L) {
@@ -184,7 +179,7 @@ static int l_wrap_call(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
   bide_scope *scope = h->current ? h->current->scope : NULL;
   int r = first_resume(L, h, co, lua_gettop(L));
-  return r == R_WAITS ? wait_on(L, (lua_KContext)scope, k_wrap) : wrapped(L, h, co, r);
+  return r == R_WAITS ? bide__wait_yield(L, (lua_KContext)scope, k_wrap) : wrapped(L, h, co, r);
 }
 
 static int l_wrap(lua_State *L) {

@@ -3,7 +3,8 @@
  *
  * A suspended thread has a private sentinel on top of its stack: bide's own coroutine functions
  * know by it that a coroutine waits (and pass the wait outwards), and refuse to resume it for
- * anybody else. */
+ * anybody else. It is no result of the yield: foreign code that resumes the thread gets nothing,
+ * so that no other value on any stack is the sentinel. */
 #include "error.h"
 #include "sched.h"
 #include "trace.h"
@@ -12,13 +13,23 @@
 
 static const char sentinel = 0;
 
-void bide__push_sentinel(lua_State *L) {
-  lua_pushlightuserdata(L, (void *)(uintptr_t)&sentinel);
+static int is_sentinel(lua_State *L, int idx) {
+  return lua_touserdata(L, idx) == (void *)(uintptr_t)&sentinel;
 }
 
 int bide__is_waiting(lua_State *co) {
-  return lua_status(co) == LUA_YIELD && lua_gettop(co) > 0 &&
-         lua_touserdata(co, -1) == (void *)(uintptr_t)&sentinel;
+  return lua_status(co) == LUA_YIELD && lua_gettop(co) > 0 && is_sentinel(co, -1);
+}
+
+int bide__wait_yield(lua_State *L, lua_KContext ctx, lua_KFunction k) {
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&sentinel);
+  return lua_yieldk(L, 0, ctx, k);
+}
+
+int bide__wait_on(lua_State *L, lua_KContext ctx, lua_KFunction k) {
+  while (lua_gettop(L) > 0 && !is_sentinel(L, -1)) lua_pop(L, 1);
+  if (lua_gettop(L) == 0) return bide__wait_yield(L, ctx, k);
+  return lua_yieldk(L, 0, ctx, k);
 }
 
 /* Where every suspended function goes on. Only the scheduler sets `delivering`; without it, foreign
@@ -27,10 +38,7 @@ static int k_woken(lua_State *L, int status, lua_KContext ctx) {
   bide_host *h = bide__host(L);
   bide_wait *w;
   (void)status;
-  if (!h->delivering) {
-    bide__push_sentinel(L);
-    return lua_yieldk(L, 1, ctx, k_woken);
-  }
+  if (!h->delivering) return bide__wait_on(L, ctx, k_woken);
   h->delivering = 0;
   w = h->current->wait;
   h->current->wait = NULL;
@@ -43,10 +51,7 @@ static int k_woken_foreign(lua_State *L, int status, lua_KContext ctx) {
   bide_host *h = bide__host_of(L);
   bide_wait *w;
   (void)status;
-  if (!h->delivering) {
-    bide__push_sentinel(L);
-    return lua_yieldk(L, 1, ctx, k_woken_foreign);
-  }
+  if (!h->delivering) return bide__wait_on(L, ctx, k_woken_foreign);
   h->delivering = 0;
   w = h->current->wait;
   h->current->wait = NULL;
@@ -58,8 +63,7 @@ static int yield_to(lua_State *L, bide_kwait k, lua_KFunction woken) {
 #ifdef BIDE_GC_STRESS
   lua_gc(L, LUA_GCCOLLECT, 0);
 #endif
-  bide__push_sentinel(L);
-  return lua_yieldk(L, 1, (lua_KContext)k, woken);
+  return bide__wait_yield(L, (lua_KContext)k, woken);
 }
 
 static int yield(lua_State *L, bide_kwait k) {

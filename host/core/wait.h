@@ -92,9 +92,12 @@ int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op);
  * lets the operation free what that would have freed. */
 void bide__wait_dropped(bide_task *t);
 
-/* The private mark of a waiting thread: on top of its stack while it waits. */
-void bide__push_sentinel(lua_State *L);
+/* Does `co` wait: is it suspended with the private mark on top of its stack? */
 int bide__is_waiting(lua_State *co);
+/* Yields with the mark on top; whoever continues L by right pops it first. */
+int bide__wait_yield(lua_State *L, lua_KContext ctx, lua_KFunction k);
+/* In `k`, when L was continued by somebody else: yields again, without what that one passed. */
+int bide__wait_on(lua_State *L, lua_KContext ctx, lua_KFunction k);
 
 /* Continues in `k` at once, as a wait that never suspended: for what has completed already. Counts
  * towards the 128 completed awaits in a row after which others run. */
