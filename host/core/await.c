@@ -154,6 +154,7 @@ static void run_next(lua_State *L, bide_host *h, bide_task *t) {
   lua_State *top = h->top, *running = h->running;
   bide_scope *base = h->co_base;
   uint16_t fast = h->fast;
+  int alone = !t->fut.waiters;
   bide__queue_pop(&h->ready);
   h->nested++;
   bide__task_step(h, t, L);
@@ -163,6 +164,7 @@ static void run_next(lua_State *L, bide_host *h, bide_task *t) {
   h->co_base = base;
   h->fast = fast;
   h->running = running;
+  if (BIDE_UNLIKELY(t->fut.native) && alone && h->native_lost) h->native_lost--; /* L takes it */
   if (BIDE_UNLIKELY(h->guard)) bide__guard(h, running);
 }
 

@@ -329,10 +329,19 @@ void bide__task_release(bide_host *h, bide_task *t) {
   else bide__slot_give(&h->slots, t->fut.slot);
 }
 
+/* Has nobody touched the thread of a task that has not begun? Foreign functions, from before bide
+ * was loaded, may have closed or resumed it. */
+static int is_laid_out(const bide_host *h, const bide_task *t) {
+  return h->own_state || (lua_status(t->L) == LUA_OK && lua_gettop(t->L) > LAID_TASK &&
+                          lua_touserdata(t->L, LAID_TASK) == t);
+}
+
 void bide__task_discard(bide_host *h, bide_task *t) {
+  int clean;
   t->fut.state = BIDE_CANCELLED;
-  if (t->L) lua_settop(t->L, 0);
-  bide__thread_give(h, t, 1);
+  clean = t->L && is_laid_out(h, t);
+  if (clean) lua_settop(t->L, 0);
+  bide__thread_give(h, t, clean);
   bide__task_release(h, t);
 }
 
@@ -414,10 +423,15 @@ static void not_waiting(bide_host *h, bide_task *t, int nres) {
 }
 
 static int begin(bide_host *h, bide_task *t) {
+  int clean = !t->L || is_laid_out(h, t);
   if (bide__task_refused(t) && !(t->fut.flags & BIDE_TF_QUIET)) {
     set_value(h, t, 1);
-    if (t->L) lua_settop(t->L, 0);
-    finish(h, t, BIDE_CANCELLED, 1);
+    if (t->L && clean) lua_settop(t->L, 0);
+    finish(h, t, BIDE_CANCELLED, clean);
+    return -1;
+  }
+  if (BIDE_UNLIKELY(!clean)) {
+    end_native(h, t, BIDE_NATIVE_CLOSED);
     return -1;
   }
   if (!t->L && start_thread(h, t) != 0) {
@@ -440,7 +454,7 @@ void bide__task_step(bide_host *h, bide_task *t, lua_State *from) {
       bide__preempted_resume(h, t, t->L);
     } else { /* the plain coroutine that stopped is reached as after a wait */
       h->delivering = 1;
-      lua_pop(t->L, 1);
+      if (lua_status(t->L) == LUA_YIELD) lua_pop(t->L, 1);
     }
   } else {
     h->delivering = t->wait != NULL;
