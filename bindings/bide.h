@@ -152,7 +152,8 @@ BIDE_API int bide_spawn(bide_host *host, int nargs);
 
 /* Runs the loop. UV_RUN_DEFAULT: until no task is left, raising EDEADLK in waits that can't end.
  * UV_RUN_ONCE, UV_RUN_NOWAIT: as uv_run. Returns how many tasks are left; BIDE_STOPPED when none is
- * and the last were stopped; UV_EINVAL from within a task, a finalizer or a callback of the loop. */
+ * and the last were stopped; UV_EINVAL from within a task, a finalizer or a callback of the loop.
+ */
 BIDE_API int bide_run(bide_host *host, uv_run_mode mode);
 
 /* ---- inside another loop ---- */

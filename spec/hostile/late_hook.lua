@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- A coroutine that was made in the moment when the end of a slice had been marked on its maker, and
--- that a finalizer starts when the state closes, after bide has: by Lua's own resume, if there is one.
+-- that a finalizer starts when the state closes, after bide has: by Lua's own resume, if there is
+-- one.
 local resume = coroutine.resume
 local kept = {}
-keep = setmetatable({}, { __gc = function()
+local _last = setmetatable({}, { __gc = function()
   for _, co in ipairs(kept) do resume(co) end
   print "survived"
 end })
