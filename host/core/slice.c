@@ -230,13 +230,14 @@ static void start(bide_slicer *s) {
   timer_settime(s->timer, 0, &s->period, NULL);
 }
 
-/* What was sent before the timer stopped has been handled when timer_settime returns. */
+/* What was sent by the timer, and by other threads while we were the runner, has been handled when
+ * timer_settime returns: only then may the signal be blocked. */
 static void stop(bide_slicer *s) {
   static const struct itimerspec never;
   if (here.armed != s) return;
+  set_runner(s, 0);
   timer_settime(s->timer, 0, &never, NULL);
   if (s->blocked) set_mask(s, SIG_BLOCK, NULL);
-  set_runner(s, 0);
   here.armed = s->outer;
   s->used += cpu_now() - s->since;
 }

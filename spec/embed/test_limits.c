@@ -4,7 +4,9 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +217,40 @@ static void interrupts_reach_from_another_thread(void) {
   }
 }
 
+static atomic_int interrupting;
+
+static void *interrupt_often(void *arg) {
+  for (; interrupting; sched_yield()) bide_interrupt(arg);
+  return NULL;
+}
+
+/* A program that blocks the signal finds none of ours pending, whenever the interrupt came. */
+static void no_signal_is_left_behind(void) {
+  held h;
+  int i, left = 0, signo = SIGRTMIN + 7;
+  sigset_t set, before, pending;
+  pthread_t thread;
+  bide_host *host;
+  bide_options o = BIDE_OPTIONS;
+  o.interruptible = 1;
+  sigemptyset(&set);
+  sigaddset(&set, signo);
+  pthread_sigmask(SIG_BLOCK, &set, &before);
+  host = begin_host(&o, &h);
+  interrupting = 1;
+  pthread_create(&thread, NULL, interrupt_often, host);
+  for (i = 0; i < 500; i++) {
+    run_script(host, "return 1");
+    sigpending(&pending);
+    left += sigismember(&pending, signo);
+  }
+  interrupting = 0;
+  pthread_join(thread, NULL);
+  CHECK(left == 0);
+  end_host(host, &h);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void a_stop_ends_spawned_tasks(void) {
   held h;
   bide_options o = BIDE_OPTIONS;
@@ -315,6 +351,7 @@ int main(int argc, char **argv) {
       {"hooks_and_signals_are_left_alone", hooks_and_signals_are_left_alone},
       {"budgets_end_what_will_not_end", budgets_end_what_will_not_end},
       {"interrupts_reach_from_another_thread", interrupts_reach_from_another_thread},
+      {"no_signal_is_left_behind", no_signal_is_left_behind},
       {"a_stop_ends_spawned_tasks", a_stop_ends_spawned_tasks},
       {"counts_are_limited", counts_are_limited},
       {"servers_tell_of_the_limit_of_tasks", servers_tell_of_the_limit_of_tasks},
