@@ -230,8 +230,10 @@ BIDE_INLINE bide_task *spawn_parked(lua_State *L, bide_host *h, int nargs, int f
   bide_task *t;
   if (BIDE_UNLIKELY(h->live_tasks >= h->max_tasks))
     bide__limit_error(L, h, "spawn", "tasks", h->max_tasks);
-  if (BIDE_UNLIKELY(h->meter) && !bide__meter_room(L, h, STEP_ROOM))
-    luaL_error(L, "not enough memory");
+  if (BIDE_UNLIKELY(h->meter) && !bide__meter_room(L, h, STEP_ROOM)) {
+    lua_pushliteral(L, "not enough memory"); /* as Lua's own, without a place */
+    lua_error(L);
+  }
   t = lua_newuserdatauv(L, sizeof *t, 2);
   memset(t, 0, sizeof *t);
   t->fut.magic = BIDE_FUT_MAGIC;
