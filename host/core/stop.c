@@ -11,7 +11,7 @@ enum {
   CLOSE_TURNS = 64,          /* turns a task may take to clean up in teardown */
   CLOSE_INSTRUCTIONS = 1000, /* between two looks at the budget */
   CLOSE_BUDGET = 5000,       /* looks: five million instructions in all */
-  CLOSE_RESUMES = 8          /* guarded resumes, for which a look at the budget is taken as well */
+  CLOSE_RESUMES = 2          /* guarded resumes, for which a look at the budget is taken as well */
 };
 
 /* ---- hooks ---- */

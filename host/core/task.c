@@ -45,12 +45,11 @@ static int find_main(lua_State *co, lua_Debug *ar) {
   return lua_getstack(co, in, ar);
 }
 
-/* From now on the registry keeps it, too: the userdata is found on its thread's stack, where there
- * is always room for one value more. */
+/* From now on the registry keeps it, too: the userdata is found on its thread's stack, where Lua
+ * always has room for one value more. */
 static void anchor(bide_task *t) {
   lua_State *co = t->L;
   lua_Debug ar;
-  (void)lua_checkstack(co, 1);
   if (!find_main(co, &ar)) lua_pushvalue(co, LAID_TASK);
   else if (!lua_getlocal(co, &ar, MAIN_TASK)) lua_pushnil(co);
   assert(lua_touserdata(co, -1) == t);
@@ -101,6 +100,7 @@ BIDE_INLINE int body_over(lua_State *L, int status, bide_task *t) {
   if (BIDE_LIKELY(status == LUA_OK || status == LUA_YIELD)) {
     int n = lua_gettop(L) - MAIN_TASK;
     if (n || (t->fut.flags & BIDE_TF_LOCALS)) bide__store_results(L, MAIN_TASK, &t->fut, n);
+    if (t->fut.waiters && !t->fut.anchored) anchor(t); /* they are told when its stack has gone */
     t->fut.end_state = BIDE_DONE;
   } else {
     body_failed(L, t);
@@ -277,6 +277,7 @@ bide_task *bide__spawn_parked(lua_State *L, bide_host *h, int nargs, int flags, 
 
 void bide__task_unpark(bide_host *h, bide_task *t, bide_scope *scope) {
   unpark(h, t, scope);
+  if (h->debug && !t->fut.anchored) anchor(t);
 }
 
 bide_task *bide__spawn(lua_State *L, bide_host *h, int nargs, bide_scope *scope, int flags,

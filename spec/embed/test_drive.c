@@ -72,6 +72,31 @@ static void tells_a_task_of_its_end_once(void) {
   CHECK(done == 0);
 }
 
+static void collect_then_count(bide_host *host, int ok, void *arg) {
+  lua_gc(bide_lua(host), LUA_GCCOLLECT, 0);
+  lua_gc(bide_lua(host), LUA_GCCOLLECT, 0);
+  *(int *)arg += ok ? 1 : 100;
+}
+
+/* Nobody refers to the task any more, which ends without a wait. */
+static void tells_of_a_task_that_is_garbage_then(void) {
+  static const char *const ends[] = {"return", "return 1, {}", "error 'x'"};
+  held h;
+  int told = 0, i, k;
+  bide_host *host = begin_host(NULL, &h);
+  CHECK(run_script(host, "require 'bide'.spawn(function() end):await()") == 0);
+  for (i = 0; i < 3; i++)
+    for (k = 0; k < 3; k++) {
+      CHECK(spawn_script(host, ends[i]) == 0);
+      CHECK(bide_on_done(host, -1, collect_then_count, &told) == 0);
+      CHECK(bide_on_done(host, -1, collect_then_count, &told) == 0);
+      lua_settop(bide_lua(host), 0);
+    }
+  CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+  CHECK(told == 12 + 600);
+  end_host(host, &h);
+}
+
 static void on_cancel_timer(uv_timer_t *t) {
   bide_cancel(t->data);
 }
@@ -361,6 +386,7 @@ int main(int argc, char **argv) {
       {"runs_what_was_spawned", runs_what_was_spawned},
       {"ends_a_deadlock", ends_a_deadlock},
       {"tells_a_task_of_its_end_once", tells_a_task_of_its_end_once},
+      {"tells_of_a_task_that_is_garbage_then", tells_of_a_task_that_is_garbage_then},
       {"cancels_from_a_callback", cancels_from_a_callback},
       {"shares_a_callers_loop", shares_a_callers_loop},
       {"wakes_a_callers_loop_from_outside", wakes_a_callers_loop_from_outside},
