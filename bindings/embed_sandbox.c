@@ -141,13 +141,19 @@ static int l_load(lua_State *L) {
   return lua_gettop(L);
 }
 
+/* Upvalue: a Lua function that does nothing. A collection takes long, and C functions may call this
+ * one millions of times (load, gsub): a stop comes true at an instruction of Lua's, so it gets one.
+ */
 static int l_collectgarbage(lua_State *L) {
   static const char *const names[] = {"collect", "count", "step", NULL};
   switch (luaL_checkoption(L, 1, "collect", names)) {
-  case 1: lua_pushnumber(L, lua_gc(L, LUA_GCCOUNT) + lua_gc(L, LUA_GCCOUNTB) / 1024.0); return 1;
-  case 2: lua_pushboolean(L, lua_gc(L, LUA_GCSTEP, 0)); return 1;
-  default: lua_pushinteger(L, lua_gc(L, LUA_GCCOLLECT)); return 1;
+  case 1: lua_pushnumber(L, lua_gc(L, LUA_GCCOUNT) + lua_gc(L, LUA_GCCOUNTB) / 1024.0); break;
+  case 2: lua_pushboolean(L, lua_gc(L, LUA_GCSTEP, 0)); break;
+  default: lua_pushinteger(L, lua_gc(L, LUA_GCCOLLECT)); break;
   }
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_call(L, 0, 0);
+  return 1;
 }
 
 /* A message handler is called where the error is raised, which may be in a hook of bide's, where
@@ -207,7 +213,9 @@ static void shrink_globals(lua_State *L) {
   wrap(L, "load", l_load);
   wrap(L, "setmetatable", l_setmetatable);
   wrap(L, "rawset", l_rawset);
-  wrap(L, "collectgarbage", l_collectgarbage);
+  if (luaL_loadstring(L, "") != LUA_OK) lua_error(L);
+  lua_pushcclosure(L, l_collectgarbage, 1);
+  lua_setfield(L, -2, "collectgarbage");
   wrap(L, "xpcall", l_xpcall);
   lua_pop(L, 1);
 }

@@ -341,6 +341,8 @@ static void reads_beneath_its_root_alone(void) {
   "local s = {} for i = 0, 62 do s[i + 1] = ('[%d]=1'):format(1 << i) end "                        \
   "local t = load('return {' .. table.concat(s, ',') .. '}')() assert(#t > 1 << 60) "
 
+#define MUCH "much = {} for i = 1, 1e5 do much[i] = {} end "
+
 static void ends_what_c_would_not(void) {
   static const char *const scripts[] = {
       "return ('a'):rep(1e6):find(('a?'):rep(30) .. ('a'):rep(30) .. 'b')",
@@ -366,6 +368,8 @@ static void ends_what_c_would_not(void) {
       "local t = {} for i = 1, 1e9 do t[i] = i end",
       "while true do end",
       "load(function() return ' ' end)",
+      /* a collection at a time, from C */
+      MUCH "load(collectgarbage)",
       "xpcall(function() while true do end end, function() while true do end end)",
       "local bide = require 'bide' local t = bide.compute(function() xpcall(function() while true "
       "do "
