@@ -35,6 +35,8 @@ static int push_first_error(lua_State *L) {
     lua_remove(L, -2);
     lua_rawseti(L, -2, (lua_Integer)++n);
   }
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, "n");
   lua_setfield(L, -2, "others");
   lua_settop(L, err);
   lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
@@ -262,13 +264,15 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
     return bide__push_results(L, h, lua_gettop(L));
   }
   bide__error_push(L, h, "EALLFAILED", "any", "all failed");
-  lua_createtable(L, (int)n, 0);
+  lua_createtable(L, (int)n, 1);
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
     bide__push_error(L, h, -1);
     lua_remove(L, -2);
     lua_rawseti(L, -2, (lua_Integer)i);
   }
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, "n");
   push_reasons(L, n);
   lua_setfield(L, -3, "message");
   lua_setfield(L, -2, "errors");

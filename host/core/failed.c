@@ -41,6 +41,8 @@ static void add_others(lua_State *L, bide_host *h, const bide_task *from, int bo
     lua_pushvalue(L, body);
     lua_rawseti(L, -2, ++n);
   }
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, "n");
   lua_setfield(L, -2, "others");
   lua_settop(L, err);
 }
