@@ -5,6 +5,7 @@
 #include "core/await.h"
 #include "core/body.h"
 #include "core/error.h"
+#include "core/failed.h"
 #include "core/join.h"
 #include "core/trace.h"
 #include "items.h"
@@ -35,6 +36,8 @@ static int push_first_error(lua_State *L) {
     lua_remove(L, -2);
     lua_rawseti(L, -2, (lua_Integer)++n);
   }
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, "n");
   lua_setfield(L, -2, "others");
   lua_settop(L, err);
   lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
@@ -42,13 +45,28 @@ static int push_first_error(lua_State *L) {
   return 1;
 }
 
-/* Takes what the continuation needs out of the join and frees it; raises what is to be raised. */
-static int raise_join(lua_State *L, bide_host *h, bide_join *j, int status, const char *op) {
-  if (status < 0) {
-    bide__join_free(j);
-    return bide__raise_status(L, h, status, op);
+/* Protected: (items, join) → the error of the wait, which the caller's cancellation has ended;
+ * owned items that have failed nevertheless stand behind it. */
+static int push_aborted(lua_State *L) {
+  const bide_join *j = lua_touserdata(L, 2);
+  bide_host *h = j->host;
+  lua_Integer n = 0;
+  uint32_t i;
+  bide__error_push_wait(L, h, j->wait.status, j->wait.ops->op);
+  lua_newtable(L);
+  for (i = 1; i <= j->n; i++) {
+    if (!j->at[i - 1].owned || j->at[i - 1].fut->state != BIDE_FAILED) continue;
+    lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
+    lua_rawseti(L, -2, ++n);
   }
-  lua_pushcfunction(L, push_first_error);
+  if (n) bide__failed_behind(L, h, -2);
+  else lua_pop(L, 1);
+  return 1;
+}
+
+/* Takes what the continuation needs out of the join and frees it; raises what is to be raised. */
+static int raise_join(lua_State *L, bide_join *j) {
+  lua_pushcfunction(L, j->wait.status < 0 ? push_aborted : push_first_error);
   lua_pushvalue(L, BIDE_ITEMS);
   lua_pushlightuserdata(L, j);
   lua_pcall(L, 2, 1, 0); /* what it raises itself (memory) is the error then */
@@ -59,7 +77,8 @@ static int raise_join(lua_State *L, bide_host *h, bide_join *j, int status, cons
 static int k_gather_args(lua_State *L, bide_host *h, bide_wait *w) {
   bide_join *j = bide__join_of(w);
   uint32_t i, n = j->n;
-  if (w->status < 0 || j->decided) return raise_join(L, h, j, w->status, "gather");
+  (void)h;
+  if (w->status < 0 || j->decided) return raise_join(L, j);
   bide__join_free(j);
   luaL_checkstack(L, (int)n + 4, "too many results");
   for (i = 1; i <= n; i++) {
@@ -91,7 +110,8 @@ static uint32_t listed_of(lua_State *L, uint32_t n) {
 static int k_gather_list(lua_State *L, bide_host *h, bide_wait *w) {
   bide_join *j = bide__join_of(w);
   uint32_t i, n = j->n;
-  if (w->status < 0 || j->decided) return raise_join(L, h, j, w->status, "gather");
+  (void)h;
+  if (w->status < 0 || j->decided) return raise_join(L, j);
   bide__join_free(j);
   for (i = 1; i <= n; i++) { /* the items give way to their results in place */
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
@@ -169,9 +189,8 @@ static void push_entry(lua_State *L, bide_host *h, const bide_fut *f) {
 static int k_settle(lua_State *L, bide_host *h, bide_wait *w) {
   bide_join *j = bide__join_of(w);
   uint32_t i, n = j->n;
-  int status = w->status;
+  if (w->status < 0) return raise_join(L, j);
   bide__join_free(j);
-  if (status < 0) return bide__raise_status(L, h, status, "settle");
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
     push_entry(L, h, lua_touserdata(L, -1));
@@ -217,9 +236,8 @@ static int l_unwrap(lua_State *L) {
 static int k_race(lua_State *L, bide_host *h, bide_wait *w) {
   bide_join *j = bide__join_of(w);
   uint32_t first = j->first;
-  int status = w->status;
+  if (w->status < 0) return raise_join(L, j);
   bide__join_free(j);
-  if (status < 0) return bide__raise_status(L, h, status, "race");
   lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)first);
   return bide__push_results(L, h, lua_gettop(L));
 }
@@ -249,9 +267,8 @@ static void push_reasons(lua_State *L, uint32_t n) {
 static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
   bide_join *j = bide__join_of(w);
   uint32_t i, first = j->decided ? j->first : 0, n = j->n;
-  int status = w->status;
+  if (w->status < 0) return raise_join(L, j);
   bide__join_free(j);
-  if (status < 0) return bide__raise_status(L, h, status, "any");
   if (first) {
     for (i = 1; i <= n; i++) { /* any is there to bear with failures: they have been received */
       lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
@@ -262,13 +279,15 @@ static int k_any(lua_State *L, bide_host *h, bide_wait *w) {
     return bide__push_results(L, h, lua_gettop(L));
   }
   bide__error_push(L, h, "EALLFAILED", "any", "all failed");
-  lua_createtable(L, (int)n, 0);
+  lua_createtable(L, (int)n, 1);
   for (i = 1; i <= n; i++) {
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
     bide__push_error(L, h, -1);
     lua_remove(L, -2);
     lua_rawseti(L, -2, (lua_Integer)i);
   }
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, "n");
   push_reasons(L, n);
   lua_setfield(L, -3, "message");
   lua_setfield(L, -2, "errors");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* error.c: bide.Error, try, details, is_cancelled, is_timeout, on_unhandled. */
 #include "core/error.h"
+#include "core/failed.h"
 #include "bindings.h"
 
 static int k_try(lua_State *L, int status, lua_KContext ctx) {
@@ -23,6 +24,7 @@ static int l_details(lua_State *L) {
   luaL_checkany(L, 1);
   bide__details(L, bide__host(L), 1, 0);
   if (lua_isnil(L, -1)) lua_newtable(L);
+  else bide__failed_tell(L, bide__host(L), -1);
   return 1;
 }
 

@@ -44,6 +44,12 @@ describe("any #core", function()
     assert.is_true(err.errors[1] == a and err.errors[2] == b and err.errors[3] == c)
   end))
 
+  it("counts errors that are nil", virtual(function()
+    local err = tasks.raised(bide.any, { failing(1, nil), failing(2, "x"), failing(3, nil) })
+    assert.same({ nil, "x", n = 3 }, err.errors)
+    assert.matches("all 3 failed: a nil; x; a nil", err.message)
+  end))
+
   it("takes a cancelled member for a failure", virtual(function()
     local member = bide.spawn(bide.sleep, 100)
     bide.sleep(0)

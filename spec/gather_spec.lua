@@ -211,6 +211,79 @@ describe("gather #core", function()
       task:await()
       assert.same({ "b", "a", true }, log)
     end))
+
+    describe("and a child fails in its clean-up", function()
+      local function closing_badly(text)
+        return function()
+          local _ <close> = setmetatable({}, { __close = function() error(text, 0) end })
+          bide.sleep(100)
+        end
+      end
+      local forms = {
+        gather = bide.gather,
+        settle = function(...) return bide.settle { ... } end,
+        race = function(...) return bide.race { ... } end,
+        any = function(...) return bide.any { ... } end,
+      }
+
+      --- What a form raises when it is cancelled; `look` gets it at once.
+      local function run(form, look)
+        return tasks.unhandled(function()
+          bide.run(function()
+            local task = bide.spawn(function()
+              local _, err = pcall(form, closing_badly "a", function() bide.sleep(100) end,
+                closing_badly(nil), closing_badly "c")
+              look(err)
+            end)
+            bide.sleep(1)
+            task:cancel()
+            pcall(task.await, task)
+          end)
+        end)
+      end
+
+      for name, form in pairs(forms) do
+        it("has its error in the details, in " .. name, virtual(function()
+          local others, again, code
+          local reports = run(form, function(err)
+            code, others, again = err.code, bide.details(err).others, bide.details(err).others
+          end)
+          assert.equal("ECANCELED", code)
+          assert.same({ "a", nil, "c", n = 3 }, others)
+          assert.equal(others, again)
+          assert.same({}, reports)
+        end))
+
+        it("reports its error when nobody asks for the details, in " .. name, virtual(function()
+          local kept
+          assert.equal(3, #run(form, function(err) kept = err end))
+          assert.is_true(bide.is_cancelled(kept))
+          collectgarbage()
+          assert.equal(3, #run(form, function(err) error(err) end))
+        end))
+      end
+
+      it("has its error in those of the timeout that this comes from", virtual(function()
+        local others
+        assert.same({}, tasks.unhandled(function()
+          bide.run(function()
+            local err = tasks.raised(bide.timeout, 1, bide.gather, closing_badly "a")
+            assert.equal("ETIMEDOUT", err.code)
+            others = bide.details(err).others
+          end)
+        end))
+        assert.same({ "a", n = 1 }, others)
+      end))
+
+      it("has none without such a child", virtual(function()
+        local err = tasks.raised(bide.timeout, 1, function()
+          local inner = tasks.raised(bide.gather, function() bide.sleep(100) end)
+          assert.is_nil(bide.details(inner).others)
+          error(inner)
+        end)
+        assert.is_nil(bide.details(err).others)
+      end))
+    end)
   end)
 
   it("works in a plain coroutine", function()

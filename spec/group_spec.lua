@@ -128,7 +128,7 @@ describe("group #core", function()
         end)
       end)
       assert.equal(first, err)
-      assert.same({ second }, bide.details(err).others)
+      assert.same({ second, n = 1 }, bide.details(err).others)
     end))
   end)
 

@@ -35,6 +35,24 @@ describe("bide.http.serve", function()
       assert.same({ "1", "2" }, all)
     end)
 
+    it("the host of the target, whatever the header said", function()
+      local seen = {}
+      local base = raw.serve(function(req)
+        local named = {}
+        for name, value in pairs(req.headers) do named[#named + 1] = name .. "=" .. value end
+        seen[#seen + 1] = req.headers.host
+        assert.same({ req.headers.host }, req.headers:all "Host")
+        assert.equal("host=" .. req.headers.host, named[1])
+        return req.path
+      end)
+      local stream <close> = raw.connect(base)
+      for _, target in ipairs { "http://inner/x", "/x", "HTTP://[::1]:80/x", "http://inner:8?x" } do
+        stream:write(("GET %s HTTP/1.1\r\nHost: outer\r\n\r\n"):format(target))
+        raw.read_response(stream)
+      end
+      assert.same({ "inner", "outer", "[::1]:80", "inner:8" }, seen)
+    end)
+
     it("the peer's address", function()
       local peer, port
       local base = raw.serve(function(req) peer = req.peer return "" end)

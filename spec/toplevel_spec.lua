@@ -129,6 +129,22 @@ describe("at top level #core", function()
     assert.equal(script.in_program and 1 or 0, r.status)
   end)
 
+  it("an unhandled error is reported past a NUL in its text, which is shown", function()
+    local r = script.run [[
+      local bide = require "bide"
+      local function fail(text) bide.run(function() bide.spawn(error, text, 0) end) end
+      fail "a\0b\0\0c\0"
+      fail(setmetatable({}, { __tostring = function() return "\0table" end }))
+      bide.on_unhandled(function() error("why\0so", 0) end)
+      fail "d\0e"
+    ]]
+    assert.match("in task error: a\\0b\\0\\0c\\0\nstack traceback:", r.err, 1, true)
+    assert.match("in task error: \\0table\n", r.err, 1, true)
+    assert.match("reporting an unhandled error: why\\0so\n", r.err, 1, true)
+    assert.match("in task error: d\\0e\nstack traceback:", r.err, 1, true)
+    assert.is_nil(r.err:find("\0", 1, true))
+  end)
+
   it("a fault of the on_unhandled function is told, and ends nothing", function()
     local r = script.run [[
       local bide = require "bide"

@@ -72,6 +72,7 @@ static int k_timeout(lua_State *L, int status, lua_KContext ctx) {
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 1;
   if (origin && bide__error_is_own_cancel(L, h, -1)) {
     push_timeout(L, h, &copy);
+    bide__failed_pass(L, h, -2, -1);
   } else if (copy.scope.expired && status != LUA_ERRMEM) {
     bide__details(L, h, -1, 1);
     lua_pushliteral(L, "timeout");

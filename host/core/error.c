@@ -122,7 +122,7 @@ static void set_reason(lua_State *L, bide_host *h) {
   lua_pop(L, 1);
 }
 
-int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op) {
+void bide__error_push_wait(lua_State *L, bide_host *h, int status, const char *op) {
   if (status == UV_ECANCELED) {
     if (BIDE_UNLIKELY(h->debug && h->current)) bide__debug_cancelled(L, h);
     bide__error_push(L, h, "ECANCELED", op, "the task was cancelled");
@@ -134,6 +134,10 @@ int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op) {
   } else {
     bide__error_push_status(L, h, status, op, NULL);
   }
+}
+
+int bide__raise_status(lua_State *L, bide_host *h, int status, const char *op) {
+  bide__error_push_wait(L, h, status, op);
   return lua_error(L);
 }
 

@@ -22,6 +22,8 @@ int bide__not_running(lua_State *L, bide_host *h, const char *op);
 /* Pushes the error for a libuv code (or a BIDE_E… one): code name and text from the code. */
 void bide__error_push_status(lua_State *L, bide_host *h, int status, const char *op,
                              const char *what);
+/* The error of a wait that ended with that status: what bide__raise_status raises. */
+void bide__error_push_wait(lua_State *L, bide_host *h, int status, const char *op);
 /* "ECONNREFUSED" for UV_ECONNREFUSED, and bide's own. */
 const char *bide__code_name(int status);
 const char *bide__code_text(int status);

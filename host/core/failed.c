@@ -4,6 +4,8 @@
 #include "failed.h"
 #include "error.h"
 
+static const char behind_key = 0; /* its address: of that list, in the details of an error */
+
 void bide__failed_init(bide_failed *f) {
   f->first = NULL;
   f->tail = &f->first;
@@ -41,6 +43,8 @@ static void add_others(lua_State *L, bide_host *h, const bide_task *from, int bo
     lua_pushvalue(L, body);
     lua_rawseti(L, -2, ++n);
   }
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, "n");
   lua_setfield(L, -2, "others");
   lua_settop(L, err);
 }
@@ -70,4 +74,43 @@ void bide__failed_push(lua_State *L, bide_failed *f, int body) {
   if (f->body) lua_pushvalue(L, body);
   else lua_pushnil(L);
   lua_pcall(L, 2, 1, 0);
+}
+
+/* ---- behind another error ---- */
+
+void bide__failed_behind(lua_State *L, bide_host *h, int err) {
+  bide__details(L, h, err, 1);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, &behind_key);
+  lua_pop(L, 1);
+}
+
+void bide__failed_pass(lua_State *L, bide_host *h, int from, int to) {
+  int top = lua_gettop(L);
+  to = lua_absindex(L, to);
+  bide__details(L, h, from, 0);
+  if (lua_istable(L, -1) && lua_rawgetp(L, -1, &behind_key) == LUA_TTABLE)
+    bide__failed_behind(L, h, to);
+  lua_settop(L, top);
+}
+
+void bide__failed_tell(lua_State *L, bide_host *h, int details) {
+  lua_Integer i, n;
+  details = lua_absindex(L, details);
+  if (lua_rawgetp(L, details, &behind_key) == LUA_TTABLE) {
+    n = (lua_Integer)lua_rawlen(L, -1);
+    lua_createtable(L, (int)n, 1);
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, "n");
+    for (i = 1; i <= n; i++) {
+      lua_rawgeti(L, -2, i);
+      bide__push_error(L, h, -1);
+      lua_rawseti(L, -3, i);
+      lua_pop(L, 1);
+    }
+    lua_setfield(L, details, "others");
+    lua_pushnil(L);
+    lua_rawsetp(L, details, &behind_key);
+  }
+  lua_pop(L, 1);
 }

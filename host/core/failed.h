@@ -18,6 +18,14 @@ void bide__failed_add(bide_failed *f, bide_task *t);
 /* Pushes the error to raise. `body`: index of the body's error, if there is one. Never raises: an
  * error on the way (memory) is the one to raise then. */
 void bide__failed_push(lua_State *L, bide_failed *f, int body);
+/* Pops a list of failed tasks, to stand behind the error at `err`, which took the place of theirs:
+ * when somebody asks for its details, their errors become its `others` and are seen. If nobody does
+ * they are reported, as those that no waiter received. May raise (memory). */
+void bide__failed_behind(lua_State *L, bide_host *h, int err);
+/* Puts those behind the error at `from` behind that at `to`. May raise. */
+void bide__failed_pass(lua_State *L, bide_host *h, int from, int to);
+/* Details are asked for: those in the table at `details` become its `others`. May raise. */
+void bide__failed_tell(lua_State *L, bide_host *h, int details);
 /* Lets go of them. */
 void bide__failed_fini(bide_host *h, bide_failed *f);
 

@@ -167,10 +167,32 @@ void bide__failures_fini(bide_host *h) {
 
 /* ---- reports ---- */
 
+/* A report is a C string: in the text on top of the stack each NUL becomes "\\0", for it would hide
+ * what stands behind it. */
+static const char *show_nuls(lua_State *L) {
+  size_t n;
+  const char *s = lua_tolstring(L, -1, &n), *nul = memchr(s, '\0', n);
+  luaL_Buffer b;
+  if (!nul) return s;
+  luaL_buffinit(L, &b);
+  for (; nul; nul = memchr(s, '\0', n)) {
+    luaL_addlstring(&b, s, (size_t)(nul - s));
+    luaL_addstring(&b, "\\0");
+    n -= (size_t)(nul - s) + 1;
+    s = nul + 1;
+  }
+  luaL_addlstring(&b, s, n);
+  luaL_pushresult(&b);
+  lua_remove(L, -2);
+  return lua_tostring(L, -1);
+}
+
 /* What `err` at idx says without running any Lua code. */
 static const char *plain_text(lua_State *L, bide_host *h, int idx) {
-  if (lua_isstring(L, idx) || bide__is_error(L, h, idx)) return luaL_tolstring(L, idx, NULL);
-  return lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
+  if (!lua_isstring(L, idx) && !bide__is_error(L, h, idx))
+    return lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, idx));
+  luaL_tolstring(L, idx, NULL);
+  return show_nuls(L);
 }
 
 /* err, task or future, traceback; and, when that could not be reported, why */
@@ -178,7 +200,8 @@ static int default_report(lua_State *L) {
   bide_host *h = bide__host_of(L);
   const char *tb = lua_tostring(L, 3), *err;
   if (lua_isnone(L, 4)) {
-    err = luaL_tolstring(L, 1, NULL);
+    luaL_tolstring(L, 1, NULL);
+    err = show_nuls(L);
   } else {
     bide__report(h, lua_pushfstring(L, "bide: error while reporting an unhandled error: %s",
                                     plain_text(L, h, 4)));

@@ -2,23 +2,35 @@
 /* body.c: incoming bodies (contract in body.h). */
 #include "body.h"
 
-static int coding_of(const bide_h1_head *head) {
+/* The codings in the order of their application (RFC 9110 section 8.4): how many there are, 0 when
+ * one is unknown, or ECODINGS. `identity` is none. */
+static int codings_of(const bide_h1_head *head, uint8_t *list) {
   const bide_h1_field *f = bide__h1_find(head, BIDE_H_CONTENT_ENCODING, 0);
-  if (!f || bide__h1_find(head, BIDE_H_CONTENT_ENCODING, (unsigned)(f - head->fields) + 1))
-    return BIDE_CODING_NONE;
-  return bide__inflate_coding(bide__h1_value(head, f));
+  int n = 0;
+  for (; f; f = bide__h1_find(head, BIDE_H_CONTENT_ENCODING, (unsigned)(f - head->fields) + 1)) {
+    bide_slice rest = bide__h1_value(head, f), name;
+    while (bide__h1_next_element(&rest, &name)) {
+      int coding = bide__inflate_coding(name);
+      if (bide__slice_eq_nocase(name, BIDE_SLICE("identity"))) continue;
+      if (coding == BIDE_CODING_NONE) return 0;
+      if (n < BIDE_BODY_CODINGS) list[n] = (uint8_t)coding;
+      n++;
+    }
+  }
+  return n <= BIDE_BODY_CODINGS ? n : BIDE_BODY_ECODINGS;
 }
 
 int bide__hbody_init(bide_host *h, bide_hbody *b, const bide_h1_head *head, bool decode) {
-  int coding = decode && head->kind != BIDE_H1_NONE ? coding_of(head) : BIDE_CODING_NONE;
+  uint8_t codings[BIDE_BODY_CODINGS];
+  int n = decode && head->kind != BIDE_H1_NONE ? codings_of(head, codings) : 0;
   bide__h1_body_init(&b->wire, head);
   b->inflate = NULL;
   b->raw = 0;
-  b->coded = 0;
   b->full = b->done = false;
-  if (coding == BIDE_CODING_NONE) return 0;
-  b->inflate = bide__inflate_new(h, coding);
-  return b->inflate ? 0 : UV_ENOMEM;
+  if (n < 0) return n;
+  while (n-- > 0) /* the one applied last is undone first */
+    if (!(b->inflate = bide__inflate_new(h, codings[n], b->inflate))) return BIDE_BODY_ENOMEM;
+  return 0;
 }
 
 void bide__hbody_fini(bide_hbody *b) {
@@ -35,6 +47,7 @@ static int inflate_step(bide_hbody *b, const char *in, size_t *used, char *scrat
   b->raw -= took;
   b->full = made == BIDE_BODY_SCRATCH;
   if (r == BIDE_INFLATE_ENOMEM) return BIDE_BODY_ENOMEM;
+  if (r == BIDE_INFLATE_ETOOBIG) return BIDE_BODY_ETOOBIG;
   if (r != BIDE_INFLATE_OK || (took == 0 && made == 0 && b->raw > 0)) return BIDE_BODY_ECODING;
   *piece = bide__slice(scratch, made);
   return made > 0 ? BIDE_H1_DATA : BIDE_H1_MORE;
@@ -62,7 +75,6 @@ int bide__hbody_next(bide_hbody *b, const char *in, size_t n, size_t *used, char
     *used += took;
     if (r == BIDE_H1_DONE) return finish(b);
     if (r != BIDE_H1_DATA || !b->inflate) return r;
-    b->coded += piece->n;
     b->raw = piece->n; /* the piece is the end of what was taken: give it back */
     *used -= piece->n;
   }
@@ -84,6 +96,7 @@ const char *bide__hbody_error_text(int code) {
   case BIDE_BODY_EINFORM: return "too many informational responses";
   case BIDE_BODY_EUPGRADE: return "the server switched protocols unasked";
   case BIDE_BODY_EEARLY: return "the proxy sent bytes before the TLS handshake";
+  case BIDE_BODY_ECODINGS: return "too many content codings";
   default: return bide__h1_error_text(code < -9099 ? code + 9100 : code);
   }
 }

@@ -11,6 +11,7 @@
 #include "inflate.h"
 
 #define BIDE_BODY_SCRATCH 16384
+#define BIDE_BODY_CODINGS 3 /* so many on top of each other are undone */
 
 /* Beside the codes of h1.h, and apart from libuv's. */
 enum {
@@ -22,20 +23,25 @@ enum {
   BIDE_BODY_EINFORM = -9005,  /* too many informational responses */
   BIDE_BODY_EUPGRADE = -9006, /* the server switched protocols unasked */
   BIDE_BODY_EEARLY = -9007,   /* a proxy sent more than its answer to CONNECT */
+  BIDE_BODY_ECODINGS = -9008, /* more content codings than BIDE_BODY_CODINGS */
 };
 
 typedef struct bide_hbody {
   bide_h1_body wire;
   bide_inflate *inflate; /* owned; NULL without a coding */
-  uint64_t coded;        /* bytes that the decoder was given */
   size_t raw;            /* bytes at the front of the input that are out of the framing already */
   bool full;             /* the decoder filled its room: it may have more without input */
   bool done;
 } bide_hbody;
 
-/* For the body behind `head`. `decode`: undo a content coding that we know. 0 or UV_ENOMEM. */
+/* For the body behind `head`. `decode`: undo the content codings, if we know them all. 0, or
+ * ENOMEM or ECODINGS of the codes above. */
 int bide__hbody_init(bide_host *h, bide_hbody *b, const bide_h1_head *head, bool decode);
 void bide__hbody_fini(bide_hbody *b);
+/* The most bytes that the body was so far in any of its coded forms. */
+static inline uint64_t bide__hbody_coded(const bide_hbody *b) {
+  return b->inflate ? bide__inflate_given(b->inflate) : 0;
+}
 
 /* The next piece. BIDE_H1_DATA with *piece, BIDE_H1_MORE (all input taken), BIDE_H1_DONE, or an
  * error (h1.h's or one of those above). *used bytes of input are done with. `scratch` holds

@@ -327,11 +327,14 @@ static bool is_too_big(const bide_hx *hx, uint64_t length) {
 
 void bide__hx_head(bide_hx *hx, const bide_h1_head *head) {
   bide_host *h = hx->http->host;
+  int rc;
   hx->has_head = true;
   hx->phase = BIDE_HP_READ;
   hx->text.start = hx->text.n = 0;
-  if (!keep_head(hx, head) || bide__hbody_init(h, &hx->body, &hx->head, hx->decompress) != 0) {
-    fail_body(hx, BIDE_BODY_ENOMEM);
+  rc = keep_head(hx, head) ? bide__hbody_init(h, &hx->body, &hx->head, hx->decompress)
+                           : BIDE_BODY_ENOMEM;
+  if (rc != 0) {
+    fail_body(hx, rc);
     return;
   }
   if (bide__h1_has(head, BIDE_H_KEEP_ALIVE)) note_keep_alive(hx);
@@ -364,7 +367,8 @@ static void collect(bide_hx *hx, const char *p, size_t n) {
       return;
     }
     if (r == BIDE_H1_DATA) hx->got += piece.n;
-    if (hx->mode == BIDE_HX_COLLECT && (hx->got > hx->max_body || is_too_big(hx, hx->body.coded))) {
+    if (hx->mode == BIDE_HX_COLLECT &&
+        (hx->got > hx->max_body || is_too_big(hx, bide__hbody_coded(&hx->body)))) {
       fail_body(hx, BIDE_BODY_ETOOBIG);
       return;
     }
@@ -429,7 +433,7 @@ int bide__hx_piece(bide_hx *hx, bide_slice *piece) {
   }
   if (r == BIDE_H1_DATA) hx->got += piece->n;
   if (r >= 0 && r != BIDE_H1_DONE && hx->bounded &&
-      (hx->got > hx->max_body || is_too_big(hx, hx->body.coded)))
+      (hx->got > hx->max_body || is_too_big(hx, bide__hbody_coded(&hx->body))))
     r = BIDE_BODY_ETOOBIG;
   if (r == BIDE_H1_DONE) finish(hx, hx->text.n == 0);
   else if (r < 0) fail_body(hx, r);

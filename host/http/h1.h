@@ -192,7 +192,8 @@ typedef struct bide_h1_limits {
 extern const bide_h1_limits bide__h1_default_limits;
 
 /* One header. Positions count from the head's first byte, so that a head survives its buffer being
- * moved: see bide__h1_rebase. The value has no whitespace around it. */
+ * moved: see bide__h1_rebase. The value has no whitespace around it. That of a request's Host is
+ * the target's authority where that has one (RFC 9112 section 3.2.2), and lies in the target. */
 typedef struct bide_h1_field {
   uint32_t name;
   uint32_t value;

@@ -113,14 +113,32 @@ int bide__h1_frame_target(bide_h1_head *h) {
   return whole && (u.has & BIDE_URL_HAS_USER) == 0 ? 0 : BIDE_H1_ETARGET;
 }
 
+/* Of an absolute form: what stands behind "scheme://", and how much of it is the authority. */
+static bide_slice past_scheme(bide_slice t, size_t *authority) {
+  const char *p = (const char *)memchr(t.p, ':', t.n) + 3;
+  bide_slice rest = bide__slice(p, (size_t)(t.p + t.n - p));
+  size_t n = 0;
+  while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?') n++;
+  *authority = n;
+  return rest;
+}
+
+/* The authority that the target has; empty when it has none. */
+static bide_slice authority_of(const bide_h1_head *h) {
+  bide_slice t = bide__h1_text(h);
+  size_t n = h->form == BIDE_H1_AUTHORITY ? t.n : 0;
+  if (h->form == BIDE_H1_ABSOLUTE) t = past_scheme(t, &n);
+  return bide__slice(t.p, n);
+}
+
 void bide__h1_split_target(const bide_h1_head *h, bide_slice *path, bide_slice *query,
                            bool *has_query) {
   bide_slice t = bide__h1_text(h), none = {"", 0};
   if (h->form == BIDE_H1_AUTHORITY) t = none;
-  if (h->form == BIDE_H1_ABSOLUTE) { /* past "scheme://authority" */
-    const char *p = (const char *)memchr(t.p, ':', t.n) + 3, *end = t.p + t.n;
-    while (p < end && *p != '/' && *p != '?') p++;
-    t = bide__slice(p, (size_t)(end - p));
+  if (h->form == BIDE_H1_ABSOLUTE) {
+    size_t n;
+    t = past_scheme(t, &n);
+    t = bide__slice(t.p + n, t.n - n);
   }
   const char *mark = t.n != 0 ? memchr(t.p, '?', t.n) : NULL;
   *path = mark != NULL ? bide__slice(t.p, (size_t)(mark - t.p)) : t;
@@ -256,11 +274,22 @@ static int check_host(const bide_h1_head *h, const framing *f) {
   return r == 0 && host.n != 0 ? 0 : BIDE_H1_EHOST;
 }
 
+/* RFC 9112 section 3.2.2: the authority of the target counts, whatever Host says. Whoever looks at
+ * the field finds that one, and so one host only. */
+static void use_authority(bide_h1_head *h, const bide_h1_field *host) {
+  bide_slice authority = authority_of(h);
+  bide_h1_field *f = &h->fields[host - h->fields];
+  if (authority.n == 0) return;
+  f->value = (uint32_t)(authority.p - h->base);
+  f->value_n = (uint32_t)authority.n;
+}
+
 int bide__h1_frame_request(bide_h1_head *h) {
   framing f = {0};
   int r = read_fields(h, &f);
   if (r == 0) r = check_host(h, &f);
   if (r != 0) return r;
+  if (f.host != NULL && h->form != BIDE_H1_ORIGIN) use_authority(h, f.host);
   read_persistence(h, &f);
   frame_body(h, &f, BIDE_H1_NONE);
   if (h->method == BIDE_M_CONNECT && h->kind != BIDE_H1_NONE) return BIDE_H1_ECONNECTBODY;

@@ -9,11 +9,21 @@
  * END: behind one. */
 enum { START, SNIFF, BODY, END };
 
+/* Between two decoders: room, and how much may pass, by what the first one was given. */
+#define BETWEEN       8192
+#define BETWEEN_FREE  (1 << 20)
+#define BETWEEN_RATIO 100
+
 struct bide_inflate {
   bide_host *host;
   z_stream z;
   uint8_t coding, phase;
-  unsigned char held; /* the first byte, while SNIFF */
+  unsigned char held;  /* the first byte, while SNIFF */
+  bide_inflate *outer; /* owned: its output is the input of this; NULL: none */
+  char *in;            /* owned, BETWEEN bytes: where that stands; NULL without `outer` */
+  size_t at, n;        /* what is not taken yet of it */
+  uint64_t given;      /* bytes of input so far */
+  bool full;           /* its room was filled: there may be more without input */
 };
 
 /* zlib frees without telling the size: it stands before each block. */
@@ -43,7 +53,7 @@ int bide__inflate_coding(bide_slice v) {
   return BIDE_CODING_NONE;
 }
 
-bide_inflate *bide__inflate_new(bide_host *h, int coding) {
+static bide_inflate *new_decoder(bide_host *h, int coding) {
   bide_inflate *z = bide__alloc(h, sizeof *z);
   if (!z) return NULL;
   memset(z, 0, sizeof *z);
@@ -59,13 +69,41 @@ bide_inflate *bide__inflate_new(bide_host *h, int coding) {
   return NULL;
 }
 
+bide_inflate *bide__inflate_new(bide_host *h, int coding, bide_inflate *outer) {
+  bide_inflate *z = new_decoder(h, coding);
+  if (!outer) return z;
+  if (!z) {
+    bide__inflate_free(outer);
+    return NULL;
+  }
+  z->outer = outer;
+  z->in = bide__alloc(h, BETWEEN);
+  if (z->in) return z;
+  bide__inflate_free(z);
+  return NULL;
+}
+
 void bide__inflate_free(bide_inflate *z) {
-  inflateEnd(&z->z);
-  bide__free(z->host, z, sizeof *z);
+  while (z) {
+    bide_inflate *outer = z->outer;
+    inflateEnd(&z->z);
+    if (z->in) bide__free(z->host, z->in, BETWEEN);
+    bide__free(z->host, z, sizeof *z);
+    z = outer;
+  }
 }
 
 bool bide__inflate_complete(const bide_inflate *z) {
-  return z->phase == END || z->phase == START;
+  for (; z; z = z->outer)
+    if (z->n > 0 || (z->phase != END && z->phase != START)) return false;
+  return true;
+}
+
+uint64_t bide__inflate_given(const bide_inflate *z) {
+  uint64_t most = 0;
+  for (; z; z = z->outer)
+    if (z->given > most) most = z->given;
+  return most;
 }
 
 static int run(bide_inflate *z, const void *in, size_t n, size_t *used, char *out, size_t room,
@@ -105,8 +143,9 @@ static int begin(bide_inflate *z, const char *in, size_t n, size_t *used, char *
   return z->phase == SNIFF ? sniff(z, (unsigned char)in[*used], out) : BIDE_INFLATE_OK;
 }
 
-int bide__inflate_step(bide_inflate *z, const char *in, size_t n, size_t *used, char *out,
-                       size_t room, size_t *made) {
+/* A step of this decoder alone. */
+static int step(bide_inflate *z, const char *in, size_t n, size_t *used, char *out, size_t room,
+                size_t *made) {
   *used = *made = 0;
   if (z->phase == END) {
     if (n == 0) return BIDE_INFLATE_OK;
@@ -119,4 +158,47 @@ int bide__inflate_step(bide_inflate *z, const char *in, size_t n, size_t *used, 
     if (r != BIDE_INFLATE_OK || z->phase == SNIFF) return r;
   }
   return run(z, in + *used, n - *used, used, out, room, made);
+}
+
+/* Decodes what stands in z->in, as far as there is room. */
+static int take_held(bide_inflate *z, char *out, size_t room, size_t *made) {
+  while (z->n > 0 || z->full) {
+    size_t took, got;
+    int r = step(z, z->in + z->at, z->n, &took, out + *made, room - *made, &got);
+    if (r != BIDE_INFLATE_OK) return r;
+    z->at += took;
+    z->n -= took;
+    *made += got;
+    z->full = *made == room;
+    if (z->full) break;
+    if (took == 0 && got == 0 && z->n > 0) return BIDE_INFLATE_ECORRUPT;
+  }
+  return BIDE_INFLATE_OK;
+}
+
+/* Has the decoder before it fill z->in, which is empty. */
+static int refill(bide_inflate *z, const char *in, size_t n, size_t *used) {
+  size_t took;
+  int r = bide__inflate_step(z->outer, in + *used, n - *used, &took, z->in, BETWEEN, &z->n);
+  z->at = 0;
+  z->given += z->n;
+  *used += took;
+  if (r != BIDE_INFLATE_OK || z->given <= BETWEEN_FREE) return r;
+  return (z->given - BETWEEN_FREE) / BETWEEN_RATIO > z->outer->given ? BIDE_INFLATE_ETOOBIG : r;
+}
+
+int bide__inflate_step(bide_inflate *z, const char *in, size_t n, size_t *used, char *out,
+                       size_t room, size_t *made) {
+  int r;
+  if (!z->outer) {
+    r = step(z, in, n, used, out, room, made);
+    z->given += *used;
+    return r;
+  }
+  *used = *made = 0;
+  do {
+    r = take_held(z, out, room, made);
+    if (r == BIDE_INFLATE_OK && !z->full) r = refill(z, in, n, used);
+  } while (r == BIDE_INFLATE_OK && z->n > 0 && !z->full);
+  return r;
 }

@@ -315,6 +315,109 @@ describe("a hostile server that sends", function()
     end)
   end)
 
+  describe("bodies of several codings", function()
+    local dir
+    setup(function() dir = process.temporary_directory() end)
+    teardown(function() process.remove(dir) end)
+
+    local function gzip(text)
+      local file <close> = assert(io.open(dir .. "/plain", "wb"))
+      file:write(text)
+      file:close()
+      os.execute(("gzip -9 <%s/plain >%s/coded"):format(dir, dir))
+      return process.read_file(dir .. "/coded")
+    end
+
+    -- zlib's format (RFC 1950) without any compression
+    local function deflate(text)
+      local a, b = 1, 0
+      for i = 1, #text do
+        a = (a + text:byte(i)) % 65521
+        b = (b + a) % 65521
+      end
+      return "\x78\1\1" .. string.pack("<I2I2", #text, ~#text & 0xffff) .. text ..
+        string.pack(">I4", b << 16 | a)
+    end
+
+    local function served(body, fields)
+      local base = raw.raw_server(function(stream)
+        while raw.read_head(stream) do
+          stream:write(("%s%sContent-Length: %d\r\n\r\n"):format(ok_head, fields, #body))
+          local half = #body // 2
+          stream:write(body:sub(1, half))
+          bide.sleep(0)
+          stream:write(body:sub(half + 1))
+        end
+      end)
+      return base
+    end
+
+    local function coded(body, list)
+      return served(body, "Content-Encoding: " .. list .. "\r\n")
+    end
+
+    it("are decoded, the one applied last first", function()
+      local text = ("hello, world; "):rep(5000)
+      assert.equal(text, http.get(coded(gzip(gzip(text)), "gzip, gzip")).body)
+      assert.equal(text, http.get(coded(gzip(gzip(gzip(text))), "gzip,x-gzip, gzip")).body)
+      assert.equal("abc", http.get(coded(gzip(deflate "abc"), "deflate, gzip")).body)
+      assert.equal(text, http.get(coded(deflate(gzip(text)), "gzip, identity, , deflate")).body)
+      local lines = "Content-Encoding: deflate\r\nContent-Encoding: gzip\r\n"
+      assert.equal("abc", http.get(served(gzip(deflate "abc"), lines)).body)
+      local res <close> = http.get(coded(gzip(gzip(text)), "gzip, gzip"), { stream = true })
+      assert.equal(text, res:read_all())
+    end)
+
+    it("are left alone when one of the codings is unknown", function()
+      assert.equal("??", http.get(coded("??", "br, gzip")).body)
+      assert.equal("??", http.get(coded("??", "gzip, gzip, gzip, gzip, br")).body)
+    end)
+
+    it("are refused beyond three of them", function()
+      local err = raw.error_of(http.get, coded("x", "gzip, gzip, gzip, gzip"))
+      assert.equal("EPROTO", err.code)
+      assert.matches("too many content codings", err.message)
+      err = raw.error_of(http.get, coded("x", ("gzip, "):rep(1000)), { stream = true })
+      assert.equal("EPROTO", err.code)
+    end)
+
+    it("that are corrupt or cut short are refused, wherever", function()
+      local inner = gzip "hello"
+      for i = 1, #inner - 1 do
+        local err = raw.error_of(http.get, coded(gzip(inner:sub(1, i)), "gzip, gzip"))
+        assert.equal("EPROTO", err.code)
+      end
+      local outer = gzip(inner)
+      for i = 1, #outer - 1 do
+        local err = raw.error_of(http.get, coded(outer:sub(1, i), "gzip, gzip"))
+        assert.equal("EPROTO", err.code)
+      end
+      assert.equal("EPROTO", raw.error_of(http.get, coded(gzip(deflate "a" .. "x"),
+        "deflate, gzip")).code)
+    end)
+
+    it("have max_body as the bound of each form", function()
+      local nothing = gzip ""
+      local bomb = gzip(nothing:rep(200000))
+      assert.is_true(#bomb < 40000)
+      local base = coded(bomb, "gzip, gzip")
+      assert.equal("ETOOBIG", raw.error_of(http.get, base, { max_body = 100000 }).code)
+      local thrice = gzip(gzip(("\0"):rep(3000000)))
+      assert.is_true(#thrice < 1000)
+      assert.equal(3000000, #http.get(coded(thrice, "gzip, gzip")).body)
+      assert.equal("ETOOBIG", raw.error_of(http.get, coded(thrice, "gzip, gzip"),
+        { max_body = 1000000 }).code)
+    end)
+
+    it("expand a hundred times between two codings, at most, also where nothing is bounded",
+      function()
+        local bomb = gzip(gzip(gzip "":rep(1000000)))
+        assert.is_true(#bomb < 1000)
+        local res <close> = http.get(coded(bomb, "gzip, gzip, gzip"), { stream = true })
+        bounded(2, 16, function() assert.equal("ETOOBIG", raw.error_of(res.read, res).code) end)
+      end)
+  end)
+
   it("a body byte by byte, for ever, is stopped by the time for the whole", function()
     local base = raw.raw_server(function(stream)
       raw.read_head(stream)

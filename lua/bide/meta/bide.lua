@@ -93,13 +93,13 @@ function Future:cancel(reason) end
 ---@field phase? string     of HTTP: "pool", "connect", "tls", "headers", "read", "total"
 ---@field status? integer   of an `EPROXY`: what the proxy answered
 ---@field after? number     of an `ETIMEDOUT`: the seconds that were given
----@field errors? any[]     of an `EALLFAILED`: the error of each, in order
+---@field errors? any[]     of an `EALLFAILED`: the error of each, in order, and their `n`
 bide.Error = {}
 
 ---What is known of an error beside its value.
 ---@class bide.Details
 ---@field traceback? string
----@field others? any[]  other errors of the same gather or group
+---@field others? any[]  other errors of the same gather or group, and their `n`
 ---@field during? string "timeout": raised in the clean-up of an expired timeout
 
 ---Runs `main` and waits for it and all that it spawned; returns main's results or raises its error.
