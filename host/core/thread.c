@@ -11,12 +11,13 @@
  * once for as many tasks as there have been since the last collection; beyond them all counts as
  * ever. Not where memory is limited. */
 
-/* A task and its entries in tables; a thread, its stack and its calls. */
-enum { TASK_BYTES = 250, THREAD_BYTES = 1100, SPARE_EACH = 256 };
+/* A task and its entries in tables, which grow by doubling; a thread, its stack and its calls. */
+enum { TASK_BYTES = 300, THREAD_BYTES = 1200, SPARE_EACH = 256, MANY_BYTES = 32 << 20 };
 
+/* Of many only: where they take little, the collector may as well look at them. */
 static uint32_t living_kb(const bide_host *h) {
   uint64_t bytes = (uint64_t)h->live_tasks * TASK_BYTES + (uint64_t)h->threads * THREAD_BYTES;
-  return (uint32_t)(bytes >> 10);
+  return bytes > MANY_BYTES ? (uint32_t)((bytes - MANY_BYTES) >> 10) : 0;
 }
 
 void bide__collector_spare(lua_State *L, bide_host *h) {
