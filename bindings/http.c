@@ -113,6 +113,7 @@ int bide__http_json(lua_State *L) {
  * without. */
 static int l_index(lua_State *L) {
   bide_httplib *lib = bide__httplib(L);
+  luaL_checktype(L, 1, LUA_TTABLE); /* a script may call it by hand */
   lua_settop(L, 2);
   if (lib->helpers[BIDE_HF_PREPARE] == LUA_NOREF && lua_type(L, 2) == LUA_TSTRING &&
       (strcmp(lua_tostring(L, 2), "session") == 0 || strcmp(lua_tostring(L, 2), "cookie_jar") == 0))

@@ -318,15 +318,20 @@ int bide__server_start(lua_State *L, bide_host *h, const bide_server_kind *kind,
 
 /* ---- the handle ---- */
 
+/* NULL when it is none, or was finalized by hand. */
+static bide_server **to_server(lua_State *L) {
+  bide_server **s = lua_touserdata(L, 1);
+  if (lua_type(L, 1) != LUA_TUSERDATA || !lua_getmetatable(L, 1)) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &server_key);
+  int same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same && *s ? s : NULL;
+}
+
 static bide_server *check_server(lua_State *L) {
-  if (lua_type(L, 1) == LUA_TUSERDATA && lua_getmetatable(L, 1)) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &server_key);
-    int same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    if (same) return *(bide_server **)lua_touserdata(L, 1);
-  }
-  bide__type_error(L, 1, "server");
-  return NULL;
+  bide_server **s = to_server(L);
+  if (!s) bide__type_error(L, 1, "server");
+  return s ? *s : NULL;
 }
 
 static int l_address(lua_State *L) {
@@ -417,8 +422,9 @@ static int l_close_now(lua_State *L) {
 }
 
 static int l_gc(lua_State *L) {
-  bide_server **s = lua_touserdata(L, 1);
-  if (*s) unref(*s);
+  bide_server **s = to_server(L);
+  if (!s) return 0;
+  unref(*s);
   *s = NULL;
   return 0;
 }

@@ -210,7 +210,7 @@ static int l_close(lua_State *L) {
 }
 
 static int l_gc(lua_State *L) {
-  bide__stream_close(lua_touserdata(L, 1), 1);
+  bide__stream_close(bide__check_stream(L), 1);
   return 0;
 }
 

@@ -283,7 +283,7 @@ static int mm_tostring(lua_State *L) {
 /* A future that is collected can't be resolved any more. Nobody waits for it, unless foreign code
  * has dropped the stack that did. */
 static int mm_gc(lua_State *L) {
-  bide_fut *f = lua_touserdata(L, 1);
+  bide_fut *f = check_plain(L);
   if (f->state != BIDE_PENDING) return 0;
   f->native = BIDE_NATIVE_CLOSED;
   bide__future_end(f, BIDE_CANCELLED);

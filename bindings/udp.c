@@ -109,7 +109,7 @@ static int l_close(lua_State *L) {
 }
 
 static int l_gc(lua_State *L) {
-  close_socket(lua_touserdata(L, 1));
+  close_socket(check_socket(L));
   return 0;
 }
 

@@ -127,6 +127,26 @@ describe("wrong arguments #core", function()
     end
   end)
 
+  it("of what stands in a metatable, called by hand: the object must be of its kind", function()
+    local objects = { bide.http, bide.future(), bide.channel(), bide.lock(), bide.semaphore(1),
+      bide.event(), bide.condition(), bide.var(), bide.current(), bide.Error }
+    local wrong = { true, 1, 0.5, "x", print, coroutine.create(print), io.stdout }
+    local tried = 0
+    for _, object in ipairs(objects) do
+      for event, method in pairs(debug.getmetatable(object) or {}) do
+        local is_one = type(method) == "function" and event ~= "__tostring"
+        for _, value in ipairs(is_one and wrong or {}) do
+          tried = tried + 1
+          pcall(method, value, "session")
+          pcall(method)
+        end
+      end
+    end
+    assert.is_true(tried > 0)
+    local index = getmetatable(bide.http).__index
+    for _, value in ipairs(wrong) do assert.is_false(pcall(index, value, "x")) end
+  end)
+
   it("of a future's methods: the object must be a future, no task", function()
     local future, task = bide.future(), bide.spawn(f)
     task:await()

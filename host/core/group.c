@@ -184,9 +184,9 @@ int bide__group_cancel(lua_State *L, bide_host *h) {
 }
 
 static int l_group_gc(lua_State *L) {
-  bide_group **handle = lua_touserdata(L, 1), *g = *handle;
-  *handle = NULL;
+  bide_group *g = check_group(L, bide__host_of(L));
   if (!g) return 0;
+  *(bide_group **)lua_touserdata(L, 1) = NULL;
   g->handle = 0;
   maybe_free(g);
   return 0;
