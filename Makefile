@@ -76,8 +76,8 @@ $(call lazy,ALIGNED,echo | $(CC) -falign-functions=64 -falign-loops=32 -x c -c -
 ifdef LUA_INCDIR
 LUA_CFLAGS := -I$(LUA_INCDIR)
 endif
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fno-semantic-interposition $(TUNING) $(ALIGNED) $(WARNINGS) \
-  -I. -Ihost -Ibindings $(LUA_CFLAGS) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(MODE_FLAGS)
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -fPIC -fno-semantic-interposition $(TUNING) $(ALIGNED) \
+  $(WARNINGS) -I. -Ihost -Ibindings $(LUA_CFLAGS) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(MODE_FLAGS)
 ALL_LDFLAGS = $(CFLAGS) $(MODE_FLAGS) $(LDFLAGS)
 SYSTEM_LIBS := -lpthread -ldl -lm
 

@@ -12,7 +12,7 @@
  * ever. Not where memory is limited. */
 
 /* A task and its entries in tables, which grow by doubling; a thread, its stack and its calls. */
-enum { TASK_BYTES = 300, THREAD_BYTES = 1200, SPARE_EACH = 256, MANY_BYTES = 32 << 20 };
+enum { TASK_BYTES = 300, THREAD_BYTES = 1200, THREADS_EACH = 256, MANY_BYTES = 32 << 20 };
 
 /* Of many only: where they take little, the collector may as well look at them. */
 static uint32_t living_kb(const bide_host *h) {
@@ -86,7 +86,7 @@ bide_thread bide__thread_take(lua_State *L, bide_host *h) {
   if (BIDE_LIKELY(h->pool_n > 0)) return h->pool[--h->pool_n];
   th.L = lua_newthread(L);
   th.slot = bide__anchor(L, h);
-  if (++h->threads % SPARE_EACH == 0) bide__collector_spare(L, h);
+  if (++h->threads % THREADS_EACH == 0) bide__collector_spare(L, h);
   return th;
 }
 
