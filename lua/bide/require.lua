@@ -5,7 +5,9 @@
 local core = require "bide.core"
 local loaded = package.loaded
 
-local loading = {} -- name → {task=, future=} while a task loads it
+-- name → {task=, future=} while a task loads it. The entry of a task that was stopped for good, with
+-- no clean-up, stays, and tells nothing.
+local loading = {}
 
 -- `level`: of the caller of `require`, for errors.
 local function find_loader(name, level)
@@ -48,12 +50,12 @@ local function require(name)
   local task = core.current()
   if not task then return load(name, 3) end
   local other = loading[name]
-  while other and other.task ~= task do
+  while other and other.task ~= task and not other.task:done() do
     other.future:await()
     if loaded[name] then return loaded[name] end
     other = loading[name]
   end
-  if other then return load(name, 3) end -- the task itself, in a cycle: as Lua does
+  if other and other.task == task then return load(name, 3) end -- the task itself, in a cycle: as Lua does
   local entry <close> = setmetatable({ name = name, task = task, future = core.future() }, finish)
   loading[name] = entry
   return load(name, 4) -- no tail call: the entry is to be closed

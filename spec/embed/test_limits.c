@@ -266,6 +266,26 @@ static void a_stop_ends_spawned_tasks(void) {
   end_host(host, &h);
 }
 
+/* A stop in the middle of a load runs no clean-up, so the module is still marked as being loaded;
+ * who requires it later loads it anew, and does not wait for a task that is gone. */
+static void a_module_cut_by_a_stop_can_be_loaded(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.cpu_budget = 0.03;
+  host = begin_host(&o, &h);
+  CHECK(run_script(host, "require 'bide' tries = 0\n"
+                         "function package.preload.slow()\n"
+                         "  tries = tries + 1\n"
+                         "  while tries == 1 do end\n"
+                         "  return {tries = tries}\n"
+                         "end\n"
+                         "return require('slow')") == BIDE_STOPPED);
+  CHECK(run_script(host, "return require('slow').tries") == 0);
+  CHECK_STR(result(host), "2");
+  end_host(host, &h);
+}
+
 /* ---- counts ---- */
 
 static void counts_are_limited(void) {
@@ -353,6 +373,7 @@ int main(int argc, char **argv) {
       {"interrupts_reach_from_another_thread", interrupts_reach_from_another_thread},
       {"no_signal_is_left_behind", no_signal_is_left_behind},
       {"a_stop_ends_spawned_tasks", a_stop_ends_spawned_tasks},
+      {"a_module_cut_by_a_stop_can_be_loaded", a_module_cut_by_a_stop_can_be_loaded},
       {"counts_are_limited", counts_are_limited},
       {"servers_tell_of_the_limit_of_tasks", servers_tell_of_the_limit_of_tasks},
       {NULL, NULL},
