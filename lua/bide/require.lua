@@ -5,8 +5,8 @@
 local core = require "bide.core"
 local loaded = package.loaded
 
--- name → {task=, future=} while a task loads it. The entry of a task that was stopped for good, with
--- no clean-up, stays, and tells nothing.
+-- name → {task=, future=} while a task loads it. The entry of a task that was stopped for good,
+-- with no clean-up, stays, and tells nothing: no task is waited for that has ended.
 local loading = {}
 
 -- `level`: of the caller of `require`, for errors.
@@ -55,7 +55,8 @@ local function require(name)
     if loaded[name] then return loaded[name] end
     other = loading[name]
   end
-  if other and other.task == task then return load(name, 3) end -- the task itself, in a cycle: as Lua does
+  -- The task itself, in a cycle: as Lua does.
+  if other and other.task == task then return load(name, 3) end
   local entry <close> = setmetatable({ name = name, task = task, future = core.future() }, finish)
   loading[name] = entry
   return load(name, 4) -- no tail call: the entry is to be closed
