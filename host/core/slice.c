@@ -18,17 +18,18 @@
 struct bide_slicer {
   bide_host *host;
   bide_slicer *outer; /* of the host in a task of which this one is driven */
-  timer_t timer;
-  uint64_t thread; /* whose timer it is, 0: there is none */
+  timer_t timer;      /* on the CPU time of the thread */
+  timer_t edge;       /* on real time, once: the end of a slice of tasks from `hogs` */
+  uint64_t thread;    /* whose timers they are, 0: there are none */
   struct itimerspec period;
   uint64_t slice; /* ns */
   int signo;
-  unsigned char all;           /* tasks are sliced, not only compute tasks */
-  unsigned char blocked;       /* the signal was blocked when we entered */
-  volatile unsigned sightings; /* signals that found the same step running */
-  volatile uint32_t seen;      /* that step */
-  volatile uint64_t end;       /* of the slice of a task from `hogs`, by uv_hrtime; 0: none runs */
-  lua_State *volatile hooked;  /* has our hook in the place of: */
+  unsigned char all;          /* tasks are sliced, not only compute tasks */
+  unsigned char blocked;      /* the signal was blocked when we entered */
+  volatile uint32_t seen;     /* the step that the last signal found running */
+  volatile uint64_t seen_cpu; /* … first at this CPU time of the thread, ns */
+  volatile uint64_t end;      /* of the slice of tasks from `hogs`, by uv_hrtime; 0: none runs */
+  lua_State *volatile hooked; /* has our hook in the place of: */
   lua_Hook saved;
   int saved_mask, saved_count;
   uint64_t budget, used, since; /* ns of CPU; since: when we entered */
@@ -123,11 +124,18 @@ void bide__preempted_resume(bide_host *h, bide_task *t, lua_State *co) {
 
 /* ---- the signal ---- */
 
+/* How long a step may run after the first signal that found it running: that one came up to a
+ * period late, the next may come a little early. */
+static uint64_t patience(const bide_slicer *s) {
+  return s->slice - s->slice / TICKS / 2;
+}
+
 static void tick(bide_slicer *s) {
   bide_host *h = s->host;
   lua_State *L = h->running;
   const bide_task *t = h->current;
-  if (s->budget && s->used + cpu_now() - s->since >= s->budget && !h->stopping)
+  uint64_t cpu = cpu_now();
+  if (s->budget && s->used + cpu - s->since >= s->budget && !h->stopping)
     bide__stop(h, BIDE_STOP_BUDGET);
   if (!L || h->closed) return;
   if (h->stopping || atomic_load(&h->stop)) {
@@ -136,10 +144,10 @@ static void tick(bide_slicer *s) {
   }
   if (s->seen != h->steps) {
     s->seen = h->steps;
-    s->sightings = 0;
+    s->seen_cpu = cpu;
   }
   if (!t || !(s->all || t->fut.compute)) return;
-  if (s->end ? uv_hrtime() >= s->end : s->sightings++ >= TICKS) set_hook(s, L);
+  if (s->end ? uv_hrtime() >= s->end : cpu - s->seen_cpu >= patience(s)) set_hook(s, L);
 }
 
 static void on_signal(int signo, siginfo_t *info, void *context) {
@@ -192,19 +200,29 @@ static void set_mask(bide_slicer *s, int how, sigset_t *before) {
   pthread_sigmask(how, &set, before);
 }
 
-/* The timer is bound to a thread; a host may move to another. */
-static int make_timer(bide_slicer *s) {
+static void delete_timers(bide_slicer *s) {
+  if (!s->thread) return;
+  timer_delete(s->timer);
+  timer_delete(s->edge);
+  s->thread = 0;
+}
+
+/* The timers are bound to a thread; a host may move to another. */
+static int make_timers(bide_slicer *s) {
   struct sigevent ev;
   if (!here.id) here.id = (uv_hrtime() << 12) ^ (uint64_t)gettid();
   if (s->thread == here.id) return 0;
-  if (s->thread) timer_delete(s->timer);
-  s->thread = 0;
+  delete_timers(s);
   memset(&ev, 0, sizeof ev);
   ev.sigev_notify = SIGEV_THREAD_ID;
   ev.sigev_signo = s->signo;
   ev.sigev_value.sival_ptr = (void *)(uintptr_t)&mark;
   ev._sigev_un._tid = gettid();
   if (timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &s->timer) != 0) return -1;
+  if (timer_create(CLOCK_MONOTONIC, &ev, &s->edge) != 0) {
+    timer_delete(s->timer);
+    return -1;
+  }
   s->thread = here.id;
   return 0;
 }
@@ -218,8 +236,7 @@ static void set_runner(bide_slicer *s, int runs) {
 
 static void start(bide_slicer *s) {
   sigset_t before;
-  if (make_timer(s) != 0) return; /* no timer to be had: no slices */
-  s->sightings = 0;
+  if (make_timers(s) != 0) return; /* none to be had: no slices */
   s->seen = s->host->steps - 1;
   s->since = cpu_now();
   s->outer = here.armed;
@@ -305,7 +322,7 @@ void bide__slicer_close(bide_host *h) {
   if (!s) return;
   stop(s);
   h->slicer = NULL;
-  if (s->thread) timer_delete(s->timer);
+  delete_timers(s);
   give_signal(s->signo);
   pthread_mutex_destroy(&s->mutex);
   bide__free(h, s, sizeof *s);
@@ -321,15 +338,25 @@ void bide__slicer_refill(bide_host *h) {
   if (h->entered) h->slicer->since = cpu_now();
 }
 
+static void set_edge(const bide_slicer *s, uint64_t when) {
+  struct itimerspec at = {{0, 0}, {(time_t)(when / 1000000000u), (long)(when % 1000000000u)}};
+  if (here.armed == s) timer_settime(s->edge, TIMER_ABSTIME, &at, NULL);
+}
+
 static uint64_t slice_begin(const bide_host *h) {
-  uint64_t end = uv_hrtime() + (h->slicer ? h->slicer->slice : (uint64_t)(BIDE_SLICE * 1e9));
+  bide_slicer *s = h->slicer;
+  uint64_t end = uv_hrtime() + (s ? s->slice : (uint64_t)(BIDE_SLICE * 1e9));
   if (h->until && h->until < end) end = h->until;
-  if (h->slicer) h->slicer->end = end;
+  if (!s) return end;
+  s->end = end;
+  set_edge(s, end);
   return end;
 }
 
 static void slice_end(const bide_host *h) {
-  if (h->slicer) h->slicer->end = 0;
+  if (!h->slicer) return;
+  h->slicer->end = 0;
+  set_edge(h->slicer, 0);
 }
 
 #else /* elsewhere a thread cannot be sent a signal for its CPU time */

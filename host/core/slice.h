@@ -6,8 +6,12 @@
  * ran at the signals before still runs, and only then sets a count hook on the running Lua thread,
  * which yields at the next instruction: through the plain coroutines in between, as a wait passes.
  * So it costs nothing until somebody overruns. The task goes to the queue `hogs`, of which each
- * turn of the loop runs what fits into one slice. (The kernel looks at such timers at its own tick,
- * often every 4 ms: a slice of 10 ms is then one of 12.)
+ * turn of the loop runs what fits into one slice.
+ *
+ * The kernel looks at timers on CPU time at its own tick only, every 1 to 10 ms, and more seldom
+ * where others want the processor: the first time a step may run for two ticks more than its slice.
+ * The end of a slice of `hogs` is a timer on real time, which comes when it is due. It is not used
+ * for the rest: it would go off while a task is in a system call that waits, and cut that short.
  *
  * Where Lua cannot yield (a comparator of Lua's own table.sort) a later signal tries again. In a
  * finalizer Lua switches hooks off: neither a slice nor a stop reaches it. */

@@ -67,6 +67,27 @@ static void slices_let_others_run(void) {
   end_host(host, &h);
 }
 
+/* Of one who is known to compute, that is: from the second on. By CPU time, for what other programs
+ * take is not the script's doing. */
+static void slices_end_when_they_are_due(void) {
+  enum { STEPS = 100 };
+  held h;
+  int i, late = 0;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  o.cpu_slice = 0.002;
+  host = begin_host(&o, &h);
+  CHECK(spawn_script(host, "while true do end") == 0);
+  bide_step(host, 0.002);
+  for (i = 0; i < STEPS; i++) {
+    double start = cpu_now();
+    CHECK(bide_step(host, 0.002) == 1);
+    if (cpu_now() - start > 0.0035) late++;
+  }
+  CHECK(late <= STEPS / 10);
+  end_host(host, &h);
+}
+
 /* What slices would cost is the hook: nobody has one who does not overrun, in a coroutine neither.
  */
 static void nothing_is_hooked_while_nobody_overruns(void) {
@@ -367,6 +388,7 @@ int main(int argc, char **argv) {
   static const test tests[] = {
       {"memory_is_limited", memory_is_limited},
       {"slices_let_others_run", slices_let_others_run},
+      {"slices_end_when_they_are_due", slices_end_when_they_are_due},
       {"nothing_is_hooked_while_nobody_overruns", nothing_is_hooked_while_nobody_overruns},
       {"hooks_and_signals_are_left_alone", hooks_and_signals_are_left_alone},
       {"budgets_end_what_will_not_end", budgets_end_what_will_not_end},
