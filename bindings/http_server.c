@@ -10,6 +10,7 @@
 #include "secure.h"
 #include "core/error.h"
 #include "core/limit.h"
+#include "core/name.h"
 #include "core/run.h"
 #include "core/task.h"
 #include "core/trace.h"

@@ -6,6 +6,7 @@
  * table. Tasks end only in steps of their own, so the list holds until this function returns. */
 #include "inspect.h"
 #include "core/error.h"
+#include "core/name.h"
 #include "core/run.h"
 #include "core/trace.h"
 

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/failure.h"
 #include "core/limit.h"
+#include "core/name.h"
 #include "core/run.h"
 #include "core/trace.h"
 #include "net/throttle.h"

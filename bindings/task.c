@@ -5,6 +5,7 @@
 #include "core/await.h"
 #include "core/error.h"
 #include "core/failure.h"
+#include "core/name.h"
 #include "core/run.h"
 #include "core/slice.h"
 #include "core/trace.h"
@@ -207,49 +208,6 @@ static int m_name(lua_State *L) {
   }
   lua_pushstring(L, bide__task_name(L, h, 1, buf, sizeof buf));
   return 1;
-}
-
-/* Writes the name given to the value at idx (a task, a C function) to buf; 0 if there is none. */
-static int given_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size) {
-  int given;
-  idx = lua_absindex(L, idx);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->names_ref);
-  lua_pushvalue(L, idx);
-  given = lua_rawget(L, -2) == LUA_TSTRING;
-  if (given) snprintf(buf, size, "%s", lua_tostring(L, -1));
-  lua_pop(L, 2);
-  return given;
-}
-
-void bide__name_value(lua_State *L, bide_host *h, int idx, const char *name) {
-  idx = lua_absindex(L, idx);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, h->names_ref);
-  lua_pushvalue(L, idx);
-  lua_pushstring(L, name);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
-/* The name of the C function on top of the stack, by package.loaded; looked up once. */
-static void c_name(lua_State *L, bide_host *h, char *buf, size_t size) {
-  if (given_name(L, h, -1, buf, size)) return;
-  lua_pushvalue(L, -1);
-  if (bide__push_loaded_name(L)) snprintf(buf, size, "%s", lua_tostring(L, -1));
-  else snprintf(buf, size, "a C function");
-  lua_pop(L, 1);
-  bide__name_value(L, h, -1, buf);
-}
-
-const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size) {
-  int top = lua_gettop(L);
-  luaL_checkstack(L, 16, NULL);
-  if (given_name(L, h, idx, buf, size)) return buf;
-  lua_getiuservalue(L, idx, 2);
-  if (!lua_isfunction(L, -1)) luaL_getmetafield(L, -1, "__call");
-  if (lua_iscfunction(L, -1)) c_name(L, h, buf, size);
-  else bide__site_text(h, bide__site_function(L, h, -1), buf, size);
-  lua_settop(L, top);
-  return buf;
 }
 
 static int m_traceback(lua_State *L) {

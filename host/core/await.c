@@ -7,6 +7,7 @@
 #include "join.h"
 #include "limit.h"
 #include "map.h"
+#include "name.h"
 #include "run.h"
 #include "sched.h"
 #include "stop.h"

@@ -3,6 +3,7 @@
  * cancellation was raised is kept in a table, task → text, until the task ends. */
 #include "debug.h"
 #include "error.h"
+#include "name.h"
 #include "run.h"
 #include "trace.h"
 

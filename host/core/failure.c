@@ -4,6 +4,7 @@
 #include "failure.h"
 #include "debug.h"
 #include "error.h"
+#include "name.h"
 #include "slice.h"
 #include "stop.h"
 #include "trace.h"

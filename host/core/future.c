@@ -3,6 +3,7 @@
  * points to the first), so that joining at the end and leaving anywhere cost the same. */
 #include "error.h"
 #include "failure.h"
+#include "name.h"
 #include "trace.h"
 
 #include <assert.h>

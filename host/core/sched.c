@@ -14,6 +14,7 @@
 #include "harvest.h"
 #include "join.h"
 #include "limit.h"
+#include "name.h"
 #include "run.h"
 #include "slice.h"
 #include "stop.h"

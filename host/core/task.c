@@ -17,10 +17,9 @@
 #include "trace.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { NAME_SIZE = 100, SPARE_EACH = 1024 };
+enum { SPARE_EACH = 1024 };
 /* Memory without which a task could not even begin: better that its spawn fails, which somebody
  * hears, than each of them. */
 enum { STEP_ROOM = 2048 };
@@ -126,39 +125,6 @@ static void lay_out(lua_State *L, lua_State *co, int n) {
   lua_pushcfunction(co, task_main);
   lua_pushcfunction(co, handler);
   lua_xmove(L, co, n);
-}
-
-/* (task, block of NAME_SIZE bytes) */
-static int name_protected(lua_State *L) {
-  bide__task_name(L, bide__host_of(L), 1, lua_touserdata(L, 2), NAME_SIZE);
-  return 0;
-}
-
-const char *bide__living_name(const bide_task *t, char *buf, size_t size) {
-  bide_host *h = bide__task_host(t);
-  lua_State *L = h->from;
-  char name[NAME_SIZE] = "?";
-  int collects = lua_gc(L, LUA_GCISRUNNING);
-  snprintf(buf, size, "?");
-  if (!lua_checkstack(L, 6)) return buf;
-  lua_gc(L, LUA_GCSTOP);
-  lua_pushcfunction(L, name_protected);
-  bide__push_task(L, h, t);
-  lua_pushlightuserdata(L, name);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
-  if (collects) lua_gc(L, LUA_GCRESTART);
-  snprintf(buf, size, "%s", name);
-  return buf;
-}
-
-uint32_t bide__task_site(bide_host *h, const bide_task *t) {
-  lua_State *L = h->from;
-  uint32_t site;
-  bide__push_task(L, h, t);
-  lua_getiuservalue(L, -1, 2);
-  site = bide__site_function(L, h, -1);
-  lua_pop(L, 2);
-  return site;
 }
 
 /* stack: …, f, args, task. Moves function and arguments to a thread; may raise, holding nothing. */

@@ -102,8 +102,6 @@ static inline int bide__refused_in(const bide_scope *at, const bide_task *t) {
 static inline int bide__task_refused(const bide_task *t) {
   return bide__refused_in(t->scope, t);
 }
-/* The site where the function of a living task is defined. Raises nothing. */
-uint32_t bide__task_site(bide_host *h, const bide_task *t);
 /* Lets go of an ended task that a scope's `ended` has kept. */
 void bide__task_release(bide_host *h, bide_task *t);
 /* The task at idx or NULL. */
@@ -112,13 +110,4 @@ bide_task *bide__totask(lua_State *L, int idx);
 void bide__push_task(lua_State *L, bide_host *h, const bide_task *t);
 /* The host of a task that is in a scope (any but a parked one). */
 bide_host *bide__task_host(const bide_task *t);
-/* The name of the task at idx: given, or file:line of its function, or the name of a C function.
- * May raise (memory). */
-const char *bide__task_name(lua_State *L, bide_host *h, int idx, char *buf, size_t size);
-/* Names the task or the C function at idx. May raise (memory). */
-void bide__name_value(lua_State *L, bide_host *h, int idx, const char *name);
-/* The name of a living task. Never raises, runs no finalizer; uses the stack of the thread that
- * drives the loop. */
-const char *bide__living_name(const bide_task *t, char *buf, size_t size);
-
 #endif

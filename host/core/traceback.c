@@ -13,6 +13,7 @@
  * kept_ref, {record or false, frames} at kept_origin_ref. An error that is a table and is raised
  * again after others have passed is found in origins_ref (weak), as is an entry of settle. */
 #include "error.h"
+#include "name.h"
 #include "stack.h"
 #include "trace.h"
 
