@@ -16,21 +16,28 @@ enum { REASONS_MAX = 3 };
 
 /* ---- results ---- */
 
-/* Protected: (items, join) → the error that decided; those of other owned items become its details.
- */
+/* Has the member `k` failed beside the one that decided? An item may be handed in twice. */
+static int failed_too(const bide_join *j, uint32_t k) {
+  const bide_fut *first = j->at[j->first - 1].fut, *f = j->at[k - 1].fut;
+  return f != first && f->state == BIDE_FAILED;
+}
+
+/* Protected: (items, join) → the error that decided; those of the others that have failed by now,
+ * handed in or owned, become its details: nobody else may ask for them. */
 static int push_first_error(lua_State *L) {
   const bide_join *j = lua_touserdata(L, 2);
   bide_host *h = j->host;
-  uint32_t i = j->first, k, n = 0;
+  uint32_t k = 1, n = 0;
   int err;
-  lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
+  lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)j->first);
   bide__push_error(L, h, -1);
-  if (j->errors <= 1) return 1;
+  while (k <= j->n && !failed_too(j, k)) k++;
+  if (k > j->n) return 1;
   err = lua_gettop(L);
   bide__details(L, h, err, 1);
   lua_newtable(L);
-  for (k = 1; k <= j->n; k++) {
-    if (k == i || !j->at[k - 1].owned || j->at[k - 1].fut->state != BIDE_FAILED) continue;
+  for (; k <= j->n; k++) {
+    if (!failed_too(j, k)) continue;
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)k);
     bide__push_error(L, h, -1);
     lua_remove(L, -2);
@@ -40,7 +47,7 @@ static int push_first_error(lua_State *L) {
   lua_setfield(L, -2, "n");
   lua_setfield(L, -2, "others");
   lua_settop(L, err);
-  lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)i);
+  lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)j->first);
   bide__push_error(L, h, -1); /* once more: its traceback is the one to go on with */
   return 1;
 }

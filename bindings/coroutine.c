@@ -10,14 +10,19 @@
  * coroutine yields to its resumer: yield refuses; what foreign code does all the same is unwound.
  */
 #include "bindings.h"
+#include "core/body.h"
 #include "core/error.h"
 #include "core/slice.h"
 #include "core/stop.h"
 #include "core/trace.h"
 
 #include <lualib.h>
+#include <string.h>
 
 enum { CLOSE_DEPTH_MAX = 150 }; /* Lua 5.4.4 itself crashes on deep chains of close */
+/* So many coroutines inside one another run under a pcall of their own, which takes a level more of
+ * the 200 that Lua's C stack has. */
+enum { PROTECTED_DEPTH = 40 };
 
 static lua_State *check_co(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
@@ -59,7 +64,9 @@ static int resume_in(lua_State *L, bide_host *h, lua_State *co, int narg, bide_s
   h->co_base = scope;
   if (BIDE_UNLIKELY(h->guard)) bide__guard(h, co);
   h->running = co;
+  h->co_depth++;
   status = lua_resume(co, L, narg, &nres);
+  h->co_depth--;
   h->running = running;
   if (BIDE_UNLIKELY(h->guard)) bide__guard(h, L);
   h->top = top;
@@ -74,7 +81,8 @@ static int is_held(const bide_host *h, lua_State *co) {
   return bide__is_waiting(co) || (BIDE_UNLIKELY(h->preempted) && bide__is_preempted(co));
 }
 
-static int first_resume(lua_State *L, bide_host *h, lua_State *co, int narg) {
+/* With `narg` values from L, and `more` that stand on the stack of `co` already. */
+static int first_resume(lua_State *L, bide_host *h, lua_State *co, int narg, int more) {
   if (BIDE_UNLIKELY(is_held(h, co))) {
     lua_pushliteral(L, "cannot resume non-suspended coroutine");
     return R_ERROR;
@@ -84,7 +92,7 @@ static int first_resume(lua_State *L, bide_host *h, lua_State *co, int narg) {
     return R_ERROR;
   }
   lua_xmove(L, co, narg);
-  return resume_in(L, h, co, narg, h->current ? h->current->scope : NULL);
+  return resume_in(L, h, co, narg + more, h->current ? h->current->scope : NULL);
 }
 
 /* The task goes on: so does `co`, unless foreign code (a stock coroutine.close) has dropped its
@@ -127,11 +135,44 @@ static int l_resume(lua_State *L) {
   bide_host *h = bide__host(L);
   lua_State *co = check_co(L);
   bide_scope *scope = h->current ? h->current->scope : NULL;
-  int r = first_resume(L, h, co, lua_gettop(L) - 1);
+  int r = first_resume(L, h, co, lua_gettop(L) - 1, 0);
   return r == R_WAITS ? bide__wait_yield(L, (lua_KContext)scope, k_resume) : resumed(L, r);
 }
 
-/* ---- wrap ---- */
+/* ---- wrap ----
+ *
+ * Inside a task the function of a wrapped coroutine runs under a pcall: when an error leaves it,
+ * its to-be-closed variables close in the living coroutine, and may wait. (The wrap function would
+ * close them itself, as Lua's does, but across that Lua cannot yield.) With resume they stay
+ * pending, for the coroutine is then dead but not closed, as in Lua. */
+
+static int k_body(lua_State *co, int status, lua_KContext ctx) {
+  (void)ctx;
+  if (status != LUA_OK && status != LUA_YIELD) return lua_error(co);
+  return lua_gettop(co) - 1;
+}
+
+/* (message handler, function, arguments…) */
+static int body_main(lua_State *co) {
+  return k_body(co, lua_pcallk(co, lua_gettop(co) - 2, LUA_MULTRET, 1, 0, k_body), 0);
+}
+
+/* Puts the pcall beneath the function of `co`, if that has not begun; returns how many arguments
+ * the pcall has by then. */
+static int protect_body(const bide_host *h, lua_State *co) {
+  lua_Debug ar;
+  if (!h->current || h->co_depth >= PROTECTED_DEPTH || lua_status(co) != LUA_OK) return 0;
+  if (lua_gettop(co) != 1 || lua_getstack(co, 0, &ar)) return 0;
+  lua_pushcfunction(co, body_main);
+  lua_insert(co, 1);
+  lua_pushcfunction(co, bide__body_handler);
+  lua_insert(co, 2);
+  return 2;
+}
+
+static int is_memory_error(lua_State *L, int status) {
+  return status == LUA_ERRMEM || strcmp(lua_tostring(L, -1), "not enough memory") == 0;
+}
 
 /* An error in the coroutine: close it. Its frames are kept for the traceback. */
 static int close_failed(lua_State *L, bide_host *h, lua_State *co) {
@@ -154,7 +195,7 @@ static int wrapped(lua_State *L, bide_host *h, lua_State *co, int r) {
   status = lua_status(co);
   failed = status != LUA_OK && status != LUA_YIELD;
   if (failed) status = close_failed(L, h, co);
-  if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+  if (lua_type(L, -1) == LUA_TSTRING && !is_memory_error(L, status)) {
     luaL_where(L, 1);
     lua_insert(L, -2);
     lua_concat(L, 2);
@@ -178,7 +219,7 @@ static int l_wrap_call(lua_State *L) {
   bide_host *h = bide__host(L);
   lua_State *co = lua_tothread(L, lua_upvalueindex(2));
   bide_scope *scope = h->current ? h->current->scope : NULL;
-  int r = first_resume(L, h, co, lua_gettop(L));
+  int r = first_resume(L, h, co, lua_gettop(L), protect_body(h, co));
   return r == R_WAITS ? bide__wait_yield(L, (lua_KContext)scope, k_wrap) : wrapped(L, h, co, r);
 }
 

@@ -259,15 +259,17 @@ static int l_tasks(lua_State *L) {
 /* dump(file?): writes the text to the file, or reports it. */
 static int l_dump(lua_State *L) {
   bide_host *h = bide__host(L);
+  int file = lua_type(L, 1) == LUA_TTABLE || lua_type(L, 1) == LUA_TUSERDATA;
   lua_settop(L, 1);
-  bide__push_dump(L, h);
   if (lua_isnil(L, 1)) {
+    bide__push_dump(L, h);
     bide__report(h, lua_tostring(L, -1));
     return 0;
   }
-  lua_getfield(L, 1, "write");
+  if (!file || lua_getfield(L, 1, "write") == LUA_TNIL)
+    bide__type_error(L, 1, "file, or object with a method `write`,");
   lua_pushvalue(L, 1);
-  lua_pushvalue(L, 2);
+  bide__push_dump(L, h);
   lua_pushliteral(L, "\n");
   lua_call(L, 3, 0);
   return 0;

@@ -67,11 +67,14 @@ static int l_hosts_file(lua_State *L) {
   return 0;
 }
 
-/* shuffle(seed): runs the ready tasks in an order that the seed decides; nil: in order. */
+/* shuffle(seed): runs the ready tasks in an order that the seed decides; nil: in order. Returns the
+ * state of the order before, for shuffle(nil, state). */
 static int l_shuffle(lua_State *L) {
-  lua_Integer seed = luaL_optinteger(L, 1, 0);
-  bide__sched_shuffle(bide__host(L), lua_isnoneornil(L, 1) ? 0 : (uint64_t)seed * 2 + 1);
-  return 0;
+  uint64_t state = (uint64_t)luaL_optinteger(L, 2, 0);
+  if (!lua_isnoneornil(L, 1))
+    state = ((uint64_t)luaL_checkinteger(L, 1) * 2 + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+  lua_pushinteger(L, (lua_Integer)bide__sched_shuffle(bide__host(L), state));
+  return 1;
 }
 
 /* track(on): notes from now on what is opened, and where; returns whether it did before. */

@@ -183,6 +183,65 @@ describe("a plain coroutine in a task #core", function()
       assert.same({ "closing" }, log)
     end)
 
+    describe("a wrapped one is left by an error, and its clean-up may wait:", function()
+      --- A generator whose clean-up waits; `f` is its body.
+      local function wrapped(log, f)
+        return coroutine.wrap(function()
+          local _ <close> = setmetatable({}, { __close = function()
+            bide.shield(bide.sleep, 0)
+            log[#log + 1] = "cleaned up"
+          end })
+          f()
+        end)
+      end
+
+      it("the task's cancellation", function()
+        local log = {}
+        local task = bide.spawn(wrapped(log, function() bide.future():await() end))
+        bide.sleep(0)
+        task:cancel()
+        assert.equal("ECANCELED", tasks.code(task.await, task))
+        assert.equal("cancelled", task:status())
+        assert.same({ "cleaned up" }, log)
+      end)
+
+      it("an error of its own, after yields", function()
+        local log = {}
+        local gen = wrapped(log, function()
+          coroutine.yield()
+          error("left", 0)
+        end)
+        gen()
+        local _, err = pcall(gen)
+        assert.equal("left", err:match "[^ ]+$")
+        assert.same({ "cleaned up" }, log)
+        assert.has_error(gen)
+      end)
+
+      it("the break of a loop over as_completed", function()
+        local ended
+        pcall(coroutine.wrap(function()
+          for _ in bide.as_completed { function() end, function()
+            pcall(bide.sleep, 60)
+            bide.shield(bide.sleep, 0)
+            ended = true
+          end } do
+            bide.sleep(0)
+            error "left"
+          end
+        end))
+        assert.is_true(ended)
+      end)
+    end)
+
+    it("they nest to a depth of more than a hundred", function()
+      local function nest(n)
+        if n == 0 then return 0 end
+        return 1 + coroutine.wrap(function() return nest(n - 1) end)()
+      end
+      assert.equal(120, nest(120))
+    end)
+
     it("a coroutine made in one task goes on in another", function()
       local co = coroutine.wrap(function()
         for i = 1, 3 do

@@ -190,6 +190,41 @@ describe("gather #core", function()
       assert.same({ "b", "a" }, log)
     end))
 
+    it("has the errors of those handed in that have failed by then in the details", function()
+      local reports = tasks.unhandled(function()
+        bide.run(function()
+          local function failing(text) return bide.spawn(error, text, 0) end
+          for _, form in ipairs { bide.gather, bide.await, function(...)
+            return bide.gather { ... }
+          end } do
+            local a, b, c = failing "a", failing "b", failing "c" -- in the same turn
+            local err = tasks.raised(form, a, b, c, b)
+            assert.equal("a", err)
+            assert.same({ "b", "c", "b", n = 3 }, bide.details(err).others)
+            a, b = failing "a", failing "b"
+            bide.wait { a, b }
+            assert.equal("b", tasks.raised(form, b, a, b))
+            assert.same({ "a", n = 1 }, bide.details "b".others)
+          end
+        end)
+      end)
+      assert.same({}, reports)
+    end)
+
+    it("leaves errors that come later to others", virtual(function()
+      local reports = tasks.unhandled(function()
+        bide.run(function()
+          local later = bide.spawn(function()
+            bide.sleep(1)
+            error("later", 0)
+          end)
+          local err = tasks.raised(bide.gather, bide.spawn(error, "now", 0), later)
+          assert.is_nil(bide.details(err).others)
+        end)
+      end)
+      assert.equal(1, #reports)
+    end))
+
     it("also in the table form", virtual(function()
       local log = {}
       local err = tasks.raised(bide.gather, { tasks.waiter(log, "a"), key = function() error("x",

@@ -198,4 +198,12 @@ describe("bide.dump #core", function()
     file:seek "set"
     assert.matches("^%d+ tasks?\n", file:read "a")
   end)
+
+  it("refuses what it cannot write to", function()
+    for got, value in pairs { number = 3, table = {}, string = "name" } do
+      local _, err = pcall(bide.dump, value)
+      assert.matches("bad argument #1 to 'bide.dump' (file, or object with a method `write`, "
+        .. "expected, got " .. got .. ")", err, 1, true)
+    end
+  end)
 end)

@@ -168,14 +168,40 @@ describe("bide.testing.run #core", function()
     end, { clock = "real" })
   end)
 
-  it("raises for unknown options", function()
+  it("raises for wrong arguments", function()
     for _, case in ipairs {
-      { { sead = 1 }, "unknown option 'sead'" }, { { clock = "fast" }, "option 'clock'" },
-      { { seed = 1.5 }, "option 'seed'" }, { { left = true }, "option 'left'" },
-      { 3, "bad argument #2 to 'run'" },
+      { { sead = 1 }, "unknown option 'sead'" }, { { times = 1 }, "unknown option 'times'" },
+      { { clock = "fast" }, "option 'clock': 'virtual' or 'real' expected, got fast" },
+      { { seed = 1.5 }, "option 'seed': integer expected, got 1.5" },
+      { { left = true }, "option 'left': 'fail' or 'wait' expected, got true" },
+      { 3, "table expected, got number" },
     } do
-      assert.matches(case[2], raised(testing.run, function() end, case[1]), 1, true)
+      local err = raised(testing.run, function() end, case[1])
+      assert.matches("bad argument #2 to 'bide.testing.run' %(", err)
+      assert.matches(case[2], err, 1, true)
     end
+    assert.matches("bad argument #1 to 'bide.testing.run' (function expected, got no value)",
+      raised(testing.run), 1, true)
+  end)
+
+  it("puts the order of the run around it back", function()
+    local function order()
+      local log = {}
+      bide.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function(i)
+        bide.sleep(0)
+        log[#log + 1] = i
+      end, { collect = false })
+      return table.concat(log)
+    end
+    local function orders(between)
+      return testing.run(function()
+        local before = order()
+        if between then testing.run(order, { seed = 9 }) end
+        return before .. " " .. order()
+      end, { seed = 5 })
+    end
+    assert.equal(orders(false), orders(true))
+    assert.not_matches("12345678", orders(true))
   end)
 end)
 
@@ -207,6 +233,16 @@ describe("bide.testing.shake #core", function()
     testing.shake(function() runs = runs + 1 end, { times = 5, seed = 7 })
     assert.equal(5, runs)
   end)
+
+  it("raises for wrong arguments", function()
+    for _, opts in ipairs { { times = 0 }, { times = -4 }, { times = "3" }, { times = 1.5 },
+      { tmies = 5 }, { seed = "x" }, { clock = 1 }, 3 } do
+      assert.matches("bad argument #2 to 'bide.testing.shake' %(",
+        raised(testing.shake, function() end, opts))
+    end
+    assert.matches("bad argument #1 to 'bide.testing.shake' (function expected, got table)",
+      raised(testing.shake, {}), 1, true)
+  end)
 end)
 
 describe("bide.testing.it #core", function()
@@ -224,5 +260,7 @@ describe("bide.testing.it #core", function()
     testing.it(function(n, b) name, body = n, b end)("the name", function() error("inside", 0) end)
     assert.equal("the name", name)
     assert.equal("inside", raised(body))
+    assert.matches("bad argument #1 to 'bide.testing.it' (function expected, got no value)",
+      raised(testing.it), 1, true)
   end)
 end)

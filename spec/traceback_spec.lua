@@ -59,6 +59,15 @@ describe("a traceback #core", function()
     assert.matches("\nawaited by task [^\n]*\n[^\n]*:" .. c .. ":", traceback)
   end)
 
+  it("names who awaited, though the task failed at once", function()
+    local a, b
+    local task = bide.spawn(function() a = here() error {} end)
+    b = here() pcall(task.await, task)
+    local traceback = task:traceback()
+    assert_begins({ a }, traceback)
+    assert.matches("\nawaited by task [^\n]*\n.-:" .. b .. ": in ", traceback)
+  end)
+
   it("ends with where the tasks were spawned, unless that line was shown", function()
     local spawned
     local traceback = traceback_of(function()

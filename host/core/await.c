@@ -152,13 +152,16 @@ int bide__await_cycle(const bide_host *h, const bide_fut *f) {
  * it. So it runs here, and if it ends without waiting the caller need not be suspended at all. */
 static void run_next(lua_State *L, bide_host *h, bide_task *t) {
   bide_task *caller = h->current;
+  bide_nest nest = {caller, t, h->nest};
   lua_State *top = h->top, *running = h->running;
   bide_scope *base = h->co_base;
   uint16_t fast = h->fast;
   int alone = !t->fut.waiters;
   bide__queue_pop(&h->ready);
   h->nested++;
+  h->nest = &nest;
   bide__task_step(h, t, L);
+  h->nest = nest.outer;
   h->nested--;
   h->current = caller;
   h->top = top;
@@ -207,8 +210,11 @@ static const bide_task *task_behind(const bide_link *link) {
 
 const bide_task *bide__awaiter(const bide_task *t) {
   const bide_link *first = t->fut.waiters ? t->fut.waiters->next : NULL, *link = first;
+  const bide_nest *nest;
   const bide_task *by;
   int n;
+  for (nest = bide__task_host(t)->nest; nest; nest = nest->outer)
+    if (nest->on == t) return nest->caller;
   for (n = 0; link && n < AWAITERS_MAX; n++) {
     if ((by = task_behind(link)) != NULL) return by;
     if ((link = link->next) == first) break;

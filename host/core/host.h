@@ -42,6 +42,12 @@ typedef struct bide_slots {
   uint32_t nfree, cap, top;
 } bide_slots;
 
+/* A task that runs inside the await of another (await.c). On the C stack. */
+typedef struct bide_nest {
+  const bide_task *caller, *on;
+  const struct bide_nest *outer;
+} bide_nest;
+
 /* Something that lives on the loop beside tasks (a pool of connections, say) and must be told when
  * the host closes. Runs no Lua. */
 typedef struct bide_tenant {
@@ -88,9 +94,11 @@ struct bide_host {
   unsigned char tracking; /* testing: streams and sockets are noted (bindings/tracked.h) */
   uint64_t shuffle;       /* testing: state of the random order of the ready queue; 0: in order */
   uint16_t close_depth;   /* nested coroutine.close */
+  uint16_t co_depth;      /* nested resumes of plain coroutines */
   uint16_t fast;          /* completed awaits in a row */
   uint32_t round_left;    /* tasks of this round still to run */
   uint16_t nested;        /* steps inside steps (await.c) */
+  const bide_nest *nest;  /* the innermost of these */
   uint32_t turn;          /* loop turns, wraps */
   uint32_t coarse;        /* milliseconds, wraps: the time of this turn, for ages of tasks */
   uint64_t vnow;          /* the virtual clock */

@@ -51,7 +51,6 @@ static void stop(bide_join *j) {
 
 static void judge(bide_join *j, bide_member *m) {
   int failed = m->fut->state != BIDE_DONE, decides;
-  if (failed) j->errors++;
   if (j->decided) return;
   decides = j->policy == BIDE_JOIN_FIRST || (j->policy == BIDE_JOIN_ERROR && failed) ||
             (j->policy == BIDE_JOIN_SUCCESS && !failed) ||

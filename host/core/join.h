@@ -31,10 +31,9 @@ struct bide_join {
   bide_wait wait;
   bide_host *host;
   uint32_t n, pending, owned_pending;
-  uint32_t need;   /* of BIDE_JOIN_COUNT */
-  uint32_t first;  /* index of the member that decided, 0: none */
-  uint32_t errors; /* failed members so far */
-  uint32_t site;   /* where the join was called */
+  uint32_t need;  /* of BIDE_JOIN_COUNT */
+  uint32_t first; /* index of the member that decided, 0: none */
+  uint32_t site;  /* where the join was called */
   uint8_t policy, decided, stopped, orphan;
   int abort_status; /* of the caller's cancellation */
   bide_member at[]; /* n */

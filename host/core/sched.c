@@ -81,9 +81,9 @@ static void expire_deadlines(bide_host *h, uint64_t now) {
 
 enum { SHUFFLE_REACH = 64 }; /* how far into the queue a pick goes: bounds its cost */
 
-int bide__sched_shuffle(bide_host *h, uint64_t seed) {
-  int was = h->shuffle != 0;
-  h->shuffle = seed ? seed * UINT64_C(0x9e3779b97f4a7c15) | 1 : 0;
+uint64_t bide__sched_shuffle(bide_host *h, uint64_t state) {
+  uint64_t was = h->shuffle;
+  h->shuffle = state;
   return was;
 }
 

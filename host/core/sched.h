@@ -16,9 +16,9 @@
 int bide__sched_open(bide_host *h);
 /* Closes the handles (asynchronously). */
 void bide__sched_close(bide_host *h);
-/* From now on the tasks of a round run in an order that `seed` decides; 0: in order again. Returns
- * nonzero if it was random before. */
-int bide__sched_shuffle(bide_host *h, uint64_t seed);
+/* From now on the tasks of a round run in a random order, whose generator is in this state; 0: in
+ * order. Returns the state before. */
+uint64_t bide__sched_shuffle(bide_host *h, uint64_t state);
 /* A turn without the loop: teardown only. Nonzero while something is ready. */
 int bide__sched_turn(bide_host *h);
 /* To be called before the loop is run by whoever runs it: a loop with nothing but ready tasks must

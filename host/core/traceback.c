@@ -167,13 +167,14 @@ int bide__push_noted(lua_State *L, bide_host *h, int at) {
 
 /* ---- frames that are about to be lost ---- */
 
-/* The frames of `co` from `level` down to the first function of bide's, in which the body runs. */
+/* The frames of `co` from `level`, which may have raised, down to the first function of bide's
+ * beneath it, in which the body runs. */
 static void add_body(bide_trace *t, lua_State *co, int level) {
   lua_Debug ar;
   int n;
   for (n = 0; n < BIDE_FRAMES_TOP + BIDE_FRAMES_END && lua_getstack(co, level, &ar); level++, n++) {
     lua_getinfo(co, "Slnt", &ar);
-    if (*ar.what == 'C' && bide__is_own_function(co, &ar, t->host)) return;
+    if (n > 0 && *ar.what == 'C' && bide__is_own_function(co, &ar, t->host)) return;
     bide__trace_frame(t, co, &ar);
   }
 }

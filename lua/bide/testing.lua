@@ -7,28 +7,40 @@ local bide, control = core.module, core.testing
 
 local M = {}
 
-local known = { clock = true, seed = true, left = true }
-local clocks = { virtual = true, real = true }
-local ways = { fail = true, wait = true }
+--- What the values of the options must be, and the words for it.
+local kinds = {
+  clock = { "'virtual' or 'real'", function(v) return v == "virtual" or v == "real" end },
+  left = { "'fail' or 'wait'", function(v) return v == "fail" or v == "wait" end },
+  seed = { "integer", function(v) return math.type(v) == "integer" end },
+  times = { "integer of 1 or more", function(v) return math.type(v) == "integer" and v > 0 end },
+}
 
-local function check_options(opts, name)
+local function bad_argument(n, name, what)
+  error(("bad argument #%d to 'bide.testing.%s' (%s)"):format(n, name, what), 4)
+end
+
+--- To be called by the function `name` itself; `more`: an option that only it has.
+local function check_options(opts, name, more)
   if opts == nil then return {} end
   if type(opts) ~= "table" then
-    error(("bad argument #2 to '%s' (table expected, got %s)"):format(name, type(opts)), 3)
+    bad_argument(2, name, ("table expected, got %s"):format(type(opts)))
   end
-  for key in pairs(opts) do
-    if not known[key] then error(("unknown option '%s'"):format(tostring(key)), 3) end
-  end
-  if opts.clock ~= nil and not clocks[opts.clock] then
-    error("option 'clock': 'virtual' or 'real' expected", 3)
-  end
-  if opts.left ~= nil and not ways[opts.left] then
-    error("option 'left': 'fail' or 'wait' expected", 3)
-  end
-  if opts.seed ~= nil and math.type(opts.seed) ~= "integer" then
-    error("option 'seed': integer expected", 3)
+  for key, value in pairs(opts) do
+    local kind = kinds[key]
+    if not kind or (key == "times" and more ~= "times") then
+      bad_argument(2, name, ("unknown option '%s'"):format(tostring(key)))
+    elseif not kind[2](value) then
+      bad_argument(2, name,
+        ("option '%s': %s expected, got %s"):format(key, kind[1], tostring(value)))
+    end
   end
   return opts
+end
+
+local function check_function(f, name)
+  local meta = getmetatable(f)
+  if type(f) == "function" or type(meta) == "table" and meta.__call then return end
+  bad_argument(1, name, ("function expected, got %s"):format(f == nil and "no value" or type(f)))
 end
 
 --- A line for the entry of a task (bide.tasks).
@@ -84,9 +96,9 @@ local function main(f, opts)
   return lines, results
 end
 
-local function restore(clock, tracked)
+local function restore(clock, tracked, order)
   return setmetatable({}, { __close = function()
-    control.shuffle(nil)
+    control.shuffle(nil, order)
     control.track(tracked)
     control.virtual(clock)
   end })
@@ -102,9 +114,10 @@ end
 ---@param opts? { clock?: "virtual"|"real", seed?: integer, left?: "fail"|"wait" }
 ---@return ...
 function M.run(f, opts)
+  check_function(f, "run")
   opts = check_options(opts, "run")
-  local _restore <close> = restore(control.virtual(opts.clock ~= "real"), control.track(true))
-  control.shuffle(opts.seed)
+  local _restore <close> = restore(control.virtual(opts.clock ~= "real"), control.track(true),
+    control.shuffle(opts.seed))
   local lines, results = bide.run(main, f, opts)
   left_open(lines)
   if #lines > 0 then raise_left(lines) end
@@ -124,7 +137,8 @@ end
 ---@param f fun()
 ---@param opts? { clock?: "virtual"|"real", seed?: integer, times?: integer, left?: "fail"|"wait" }
 function M.shake(f, opts)
-  opts = opts or {}
+  check_function(f, "shake")
+  opts = check_options(opts, "shake", "times")
   local first, times = opts.seed or 1, opts.times or 100
   for seed = first, first + times - 1 do
     local ok, err = pcall(M.run, f, { clock = opts.clock, left = opts.left, seed = seed })
@@ -138,6 +152,7 @@ end
 ---@param opts? table
 ---@return fun(name: string, body: fun())
 function M.it(it, opts)
+  check_function(it, "it")
   check_options(opts, "it")
   return function(name, body)
     return it(name, function() M.run(body, opts) end)
