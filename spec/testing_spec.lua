@@ -185,7 +185,7 @@ describe("bide.testing.run #core", function()
   end)
 
   it("puts the order of the run around it back", function()
-    local function order()
+    local function drawn()
       local log = {}
       bide.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function(i)
         bide.sleep(0)
@@ -195,9 +195,9 @@ describe("bide.testing.run #core", function()
     end
     local function orders(between)
       return testing.run(function()
-        local before = order()
-        if between then testing.run(order, { seed = 9 }) end
-        return before .. " " .. order()
+        local before = drawn()
+        if between then testing.run(drawn, { seed = 9 }) end
+        return before .. " " .. drawn()
       end, { seed = 5 })
     end
     assert.equal(orders(false), orders(true))
