@@ -395,6 +395,27 @@ describe("a traceback #core", function()
     assert.matches("skipping %d+ levels", traceback)
   end)
 
+  it("takes no longer where much is loaded", function()
+    local function failures()
+      local start = os.clock()
+      for _ = 1, 300 do
+        local task = bide.spawn(function() table.concat { 1, {} } end)
+        pcall(task.await, task)
+      end
+      return os.clock() - start
+    end
+    failures()
+    local before = failures()
+    for i = 1, 300 do
+      local module = {}
+      for j = 1, 100 do module["f" .. j] = math.abs end
+      package.loaded["much" .. i] = module
+    end
+    local after = failures()
+    for i = 1, 300 do package.loaded["much" .. i] = nil end
+    assert.is_true(after < 10 * before + 0.05, ("%g s, before %g s"):format(after, before))
+  end)
+
   it("does not grow with what was caught before, though the same text is raised", function()
     local function size(times, f)
       local task = bide.spawn(function()

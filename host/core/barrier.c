@@ -1,113 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* barrier.c: names of C functions, and which one keeps a thread from waiting. Lua itself does not
- * tell: the stack is searched for the innermost C function that cannot be continued. */
+/* barrier.c: which C function keeps a thread from waiting. Lua itself does not tell: the stack is
+ * searched for the innermost C function that cannot be continued. */
+#include "name.h"
 #include "trace.h"
 
-#include <lualib.h>
 #include <string.h>
 
 enum { LEVELS_MAX = 200 };
-
-/* ---- names ---- */
-
-/* Where to look first: a function may have other names in other modules. */
-static const char *const libraries[] = {
-    LUA_GNAME,     LUA_TABLIBNAME, LUA_STRLIBNAME,  LUA_COLIBNAME, LUA_IOLIBNAME,
-    LUA_OSLIBNAME, LUA_DBLIBNAME,  LUA_UTF8LIBNAME, "bide",        NULL};
-
-/* Finds the value at f in the table on top of the stack (popped); pushes "lib.key" if it is there.
- */
-static int find_in(lua_State *L, int f, const char *lib) {
-  int table = lua_gettop(L);
-  if (!lua_istable(L, table)) {
-    lua_pop(L, 1);
-    return 0;
-  }
-  lua_pushnil(L);
-  while (lua_next(L, table)) {
-    if (lua_rawequal(L, -1, f) && lua_type(L, -2) == LUA_TSTRING) {
-      if (strcmp(lib, LUA_GNAME) == 0) lua_pushvalue(L, -2);
-      else lua_pushfstring(L, "%s.%s", lib, lua_tostring(L, -2));
-      lua_replace(L, table);
-      lua_settop(L, table);
-      return 1;
-    }
-    lua_pop(L, 1);
-  }
-  lua_settop(L, table - 1);
-  return 0;
-}
-
-/* Finds the value on top of the stack in a table of package.loaded: pushes "table.sort" or nothing.
- */
-static int find_loaded(lua_State *L) {
-  int f = lua_gettop(L), loaded = f + 1, i;
-  if (lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) != LUA_TTABLE) {
-    lua_settop(L, f);
-    return 0;
-  }
-  for (i = 0; libraries[i]; i++) {
-    lua_getfield(L, loaded, libraries[i]);
-    if (find_in(L, f, libraries[i])) {
-      lua_remove(L, loaded);
-      return 1;
-    }
-  }
-  lua_pushnil(L);
-  while (lua_next(L, loaded)) {
-    if (lua_type(L, -2) == LUA_TSTRING && find_in(L, f, lua_tostring(L, -2))) {
-      lua_replace(L, loaded);
-      lua_settop(L, loaded);
-      return 1;
-    }
-    lua_settop(L, loaded + 1); /* the key */
-  }
-  lua_settop(L, f);
-  return 0;
-}
-
-int bide__push_loaded_name(lua_State *L) {
-  if (!find_loaded(L)) return 0;
-  lua_remove(L, -2);
-  return 1;
-}
-
-/* Is the C function on top of the stack the iterator that ipairs returns? */
-static int is_ipairs_iterator(lua_State *L) {
-  lua_CFunction f = lua_tocfunction(L, -1);
-  int top = lua_gettop(L), same;
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, LUA_GNAME) != LUA_TTABLE ||
-      lua_getfield(L, -1, "ipairs") != LUA_TFUNCTION || !lua_iscfunction(L, -1)) {
-    lua_settop(L, top);
-    return 0;
-  }
-  lua_newtable(L);
-  same = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_tocfunction(L, -1) == f;
-  lua_settop(L, top);
-  return same;
-}
-
-int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar) {
-  luaL_checkstack(L, 12, NULL);
-  if (!lua_checkstack(co, 2)) return 0;
-  lua_getinfo(co, "nf", ar);
-  if (co != L) lua_xmove(co, L, 1);
-  if (find_loaded(L)) {
-    lua_remove(L, -2);
-    return 1;
-  }
-  if (ar->name && strcmp(ar->name, "for iterator") == 0 && is_ipairs_iterator(L)) {
-    lua_pop(L, 1);
-    lua_pushliteral(L, "ipairs");
-    return 1;
-  }
-  lua_pop(L, 1);
-  if (!ar->name) return 0;
-  if (strcmp(ar->name, "for iterator") == 0) lua_pushliteral(L, "an iterator written in C");
-  else lua_pushfstring(L, "%s '%s'", *ar->namewhat ? ar->namewhat : "function", ar->name);
-  return 1;
-}
 
 /* ---- what is in the way ---- */
 

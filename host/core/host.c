@@ -127,6 +127,7 @@ static int l_host_gc(lua_State *L) {
 static void open_tables(lua_State *L, bide_host *h) {
   h->reasons_ref = new_table_ref(L, NULL);
   h->names_ref = new_table_ref(L, "k");
+  h->c_names_ref = new_table_ref(L, "k");
   lua_pushboolean(L, 0);
   h->scratch_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   h->kept_ref = new_table_ref(L, "v");

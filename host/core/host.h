@@ -133,9 +133,11 @@ struct bide_host {
   const bide_task *kept_task; /* … in which task; to compare only */
   int witnesses_ref;
   uint64_t failure_serial;
-  int names_ref;     /* weak table of names given by task:name(s) */
-  int unhandled_ref; /* the on_unhandled handler or LUA_NOREF */
-  int error_ref;     /* bide.Error */
+  int names_ref;                  /* weak table of names given by task:name(s) */
+  int c_names_ref;                /* … and of those found for C functions (name.c) */
+  uint32_t modules, modules_turn; /* in package.loaded, as counted in this turn; 0: not yet */
+  int unhandled_ref;              /* the on_unhandled handler or LUA_NOREF */
+  int error_ref;                  /* bide.Error */
   int mt_task_ref, mt_future_ref, mt_failure_ref, mt_group_ref, mt_guard_ref;
   const void *mt_task, *mt_future, *mt_failure, *mt_group; /* for identity */
   bide_failure *failures, *failures_last;                  /* not seen yet, oldest first */

@@ -16,5 +16,7 @@ void bide__name_value(lua_State *L, bide_host *h, int idx, const char *name);
 const char *bide__living_name(const bide_task *t, char *buf, size_t size);
 /* The site where the function of a living task is defined. Raises nothing. */
 uint32_t bide__task_site(bide_host *h, const bide_task *t);
+/* Pushes the name of the C function of `ar` (of thread co) or returns 0. */
+int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar);
 
 #endif

@@ -2,6 +2,7 @@
 /* stack.c: see stack.h. A task's stack is that of its thread and those of the plain coroutines that
  * run in it; which these are, the frames of resume and of wrap functions tell. */
 #include "stack.h"
+#include "name.h"
 #include "trace.h"
 #include "wait.h"
 

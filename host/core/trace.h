@@ -62,13 +62,8 @@ int bide__body_handler(lua_State *L);
 /* Are these the frames of bide's own Lua files? */
 int bide__is_own_source(lua_State *L, const char *source);
 
-/* ---- names and barriers (barrier.c) ---- */
+/* ---- barriers (barrier.c) ---- */
 
-/* Replaces the function on top of the stack by its name in a table of package.loaded, "table.sort",
- * or leaves it and returns 0. */
-int bide__push_loaded_name(lua_State *L);
-/* Pushes the name of the C function of `ar` (of thread co) or returns 0. */
-int bide__push_function_name(lua_State *L, lua_State *co, lua_Debug *ar);
 /* Pushes words for what keeps `co` from yielding: "table.sort (called at f.lua:3)". */
 void bide__push_barrier(lua_State *L, bide_host *h, lua_State *co);
 /* Does a finalizer run, in whatever thread of the state? (Before 5.4.4: in this one.) */
