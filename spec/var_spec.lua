@@ -97,6 +97,38 @@ describe("var #core", function()
     assert.match("^default\tfalse\t", r.out)
   end)
 
+  it("that nobody has any more is collected with its value, while the task lives", function()
+    local values = setmetatable({}, { __mode = "k" })
+    bide.spawn(function()
+      for _ = 1, 10 do
+        local value = {}
+        values[value] = true
+        bide.var():set(value)
+      end
+      collectgarbage()
+      collectgarbage()
+      assert.is_nil(next(values))
+    end):await()
+  end)
+
+  it("takes no longer to set where there are many", function()
+    local many = {}
+    local function seconds(n)
+      for i = #many + 1, n do
+        many[i] = bide.var()
+        many[i]:set(i)
+      end
+      local start = os.clock()
+      for i = 1, 2000 do many[i % n + 1]:set(i) end
+      return os.clock() - start
+    end
+    bide.spawn(function()
+      seconds(10)
+      local few = seconds(10)
+      assert.is_true(seconds(4000) < 20 * few + 0.05)
+    end):await()
+  end)
+
   it("is collected with its last task", function()
     local weak = setmetatable({}, { __mode = "k" })
     bide.spawn(function()

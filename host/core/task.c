@@ -167,10 +167,17 @@ static uint32_t anchor_task(lua_State *L, bide_host *h, bide_task *t) {
   return slot;
 }
 
+const char bide__locals_owner = 0;
+
 static void inherit_locals(lua_State *L, bide_host *h, bide_task *t) {
   bide__push_task(L, h, h->current);
   lua_getiuservalue(L, -1, 1);
   lua_remove(L, -2);
+  if (lua_rawgetp(L, -1, &bide__locals_owner) != LUA_TNIL) {
+    lua_pushnil(L);
+    lua_rawsetp(L, -3, &bide__locals_owner);
+  }
+  lua_pop(L, 1);
   lua_setiuservalue(L, -2, 1);
   t->fut.flags |= BIDE_TF_LOCALS;
 }

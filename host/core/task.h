@@ -33,6 +33,10 @@ enum {
   BIDE_TF_REASON = 128, /* host's table of reasons has an entry */
 };
 
+/* In the table of task-local variables its address is the key of the task that alone has it and may
+ * change it (as a light userdata); none once it is shared. */
+extern const char bide__locals_owner;
+
 typedef struct bide_thread {
   lua_State *L;
   uint32_t slot; /* the registry key that anchors it */
