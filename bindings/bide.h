@@ -184,7 +184,8 @@ BIDE_API void bide_cancel(bide_host *host);
  * clean-up in Lua is not run. What ran ends with code EINTR (BIDE_STOPPED); the host can be used
  * again. Without effect when nothing runs. From any thread, until bide_free is called. A script
  * that computes is reached at its next instruction if the host is `interruptible` (or has a slice
- * or budget), else at its next wait. 0, or UV_ENOTSUP where there are no such signals. */
+ * or budget), else at its next wait. 0, or UV_ENOTSUP where there are no such signals: then it
+ * reaches waits only. */
 BIDE_API int bide_interrupt(bide_host *host);
 
 /* Calls `fn` on the loop's thread, outside any task, when the task or future at index `idx` of

@@ -32,7 +32,7 @@ int bide_spawn(bide_host *h, int nargs) {
 
 /* By somebody else; or nobody may, here. */
 static int is_driven(const bide_host *h) {
-  return h->in_loop || h->current || h->closed || bide__in_finalizer(h->main);
+  return h->in_loop || h->in_turn || h->current || h->closed || bide__in_finalizer(h->main);
 }
 
 static void begin(bide_host *h) {

@@ -123,7 +123,8 @@ bide_future *bide_future_new(lua_State *L) {
     luaL_error(L, "bide is not loaded in this Lua state");
     return NULL;
   }
-  (void)bide__checkpoint(L, h, "await"); /* a pending cancellation is raised by bide_await */
+  /* a pending cancellation is raised by bide_await */
+  if (bide__checkpoint(L, h, "await") && !can_wait(L, h)) luaL_error(L, "cannot wait here");
   f = make(h);
   if (!f) luaL_error(L, "not enough memory");
   return f;
@@ -195,6 +196,7 @@ int bide_await(lua_State *L, bide_future *f) {
                                   : "this future of C belongs to another host");
   if (!can_wait(L, h)) bide_future_forget(f);
   refused = bide__checkpoint(L, h, "await");
+  if (refused && !can_wait(L, h)) return luaL_error(L, "cannot wait here");
   f->begun = 1;
   if (f->state != PENDING && !refused) return bide__complete_foreign(L, h, &f->wait, 0, k_await);
   bide__wait_init(h, &f->wait, &ops);

@@ -21,16 +21,25 @@ void bide_dump(bide_host *h) {
   if (!h->closed) bide__dump(h->top ? h->top : h->from, h, 0);
 }
 
+/* Another's hook keeps its other events until ours has run. */
 static void hook_dump(lua_State *L, lua_Debug *ar) {
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  bide__dump(L, bide__host_of(L), 1);
+  bide_host *h = bide__host_of(L);
+  if (ar->event != LUA_HOOKCOUNT) {
+    if (h->dump_hook) h->dump_hook(L, ar);
+    return;
+  }
+  lua_sethook(L, h->dump_hook, h->dump_mask, h->dump_count);
+  bide__dump(L, h, 1);
 }
 
 /* lua_sethook is what Lua's own interpreter calls in its handler for Ctrl-C. */
 int bide_dump_running(bide_host *h) {
   lua_State *L = h->top;
-  if (!L || lua_gethook(L)) return 0;
-  lua_sethook(L, hook_dump, LUA_MASKCOUNT, 1);
+  if (!L) return 0;
+  if (lua_gethook(L) == hook_dump) return 1;
+  h->dump_hook = lua_gethook(L);
+  h->dump_mask = lua_gethookmask(L);
+  h->dump_count = lua_gethookcount(L);
+  lua_sethook(L, hook_dump, h->dump_mask | LUA_MASKCOUNT, 1);
   return 1;
 }

@@ -32,12 +32,14 @@ static void run_calls(struct bide_post *p) {
   p->first = NULL;
   p->last = &p->first;
   uv_mutex_unlock(&p->mutex);
+  p->host->in_turn++;
   while (c) {
     call *next = c->next;
     c->fn(p->host, c->arg);
     free(c);
     c = next;
   }
+  p->host->in_turn--;
 }
 
 static void on_async(uv_async_t *async) {

@@ -177,13 +177,21 @@ static int m_resolve(lua_State *L) {
   return end_plain(L, f, BIDE_DONE);
 }
 
+/* The run at whose end a future's error is reported: the one that it was made in, for it may be
+ * rejected in a run inside that and awaited later; else the one that runs. */
+static bide_runner *run_of(const bide_host *h, const bide_fut *f) {
+  bide_runner *r, *now = h->current ? h->current->scope->run : NULL;
+  for (r = now; r && r->serial != f->slot;) r = r->root.owner ? r->root.owner->scope->run : NULL;
+  return r ? r : now;
+}
+
 static int m_reject(lua_State *L) {
   bide_host *h = bide__host(L);
   bide_fut *f = check_plain(L);
   if (f->state != BIDE_PENDING) return lua_pushboolean(L, 0), 1;
   lua_settop(L, 2);
   bide__push_record(L, h, L, NULL, 1, 2);
-  bide__failure_push(L, h, 1, h->current ? h->current->scope->run : NULL, NULL);
+  bide__failure_push(L, h, 1, run_of(h, f), NULL);
   lua_setiuservalue(L, 1, 1);
   return end_plain(L, f, BIDE_FAILED);
 }

@@ -343,6 +343,32 @@ describe("a plain coroutine in a task #core", function()
       assert.truthy(seen)
     end)
 
+    it("a message handler, which returns the refusal when it hands on what the wait gave", function()
+      local f = bide.future()
+      f:resolve(42)
+      for _, wait in ipairs { function() return bide.sleep(0) end, function() return f:await() end,
+        function(err)
+          bide.sleep(0)
+          return err
+        end } do
+        local _, err = xpcall(error, wait, "x")
+        assert.match("a message handler of xpcall", tostring(err))
+        assert.equal("ENOYIELD", err.code)
+      end
+    end)
+
+    it("a message handler that has called itself", function()
+      local seen = {}
+      local function handler(err)
+        if err == "x" then return handler "again" end
+        local ok, refusal = pcall(bide.sleep, 0)
+        seen[#seen + 1] = not ok and refusal.code
+        return err
+      end
+      assert.same({ false, "again" }, { xpcall(error, handler, "x") })
+      assert.same({ "ENOYIELD" }, seen)
+    end)
+
     it("__tostring under tostring", function()
       local object = setmetatable({}, { __tostring = function() bide.sleep(0) return "x" end })
       refused(function() return tostring(object) end, "tostring")

@@ -27,6 +27,25 @@ describe("an error that nobody awaits #core", function()
     assert.match("unhandled_spec%.lua", seen[1].traceback)
   end)
 
+  it("of a future rejected in a run inside the run is reported when the outer one ends", function()
+    local awaited
+    local seen = tasks.unhandled(function()
+      bide.run(function()
+        local later, never = bide.future(), bide.future()
+        bide.run(function()
+          later:reject "awaited later"
+          never:reject "never awaited"
+        end)
+        awaited = tasks.raised(later.await, later)
+        bide.sleep(0)
+        never = tostring(never)
+      end)
+    end)
+    assert.equal("awaited later", awaited)
+    assert.equal(1, #seen)
+    assert.equal("never awaited", seen[1].err)
+  end)
+
   it("that came through an await is reported with where it was raised and spawned", function()
     local lines = {}
     local function here() return debug.getinfo(2, "l").currentline end

@@ -36,7 +36,7 @@ static void add_place(lua_State *L, bide_host *h, lua_State *co, int level) {
 }
 
 /* Where the function that is the message handler of the xpcall at `level` runs, the innermost such
- * place, or -1; *times: at how many. */
+ * place, or -1; *times: how often it was called by an error. */
 static int handler_below(lua_State *co, lua_Debug *call, int level, int *times) {
   lua_Debug ar;
   int at = -1, i;
@@ -45,8 +45,9 @@ static int handler_below(lua_State *co, lua_Debug *call, int level, int *times) 
   for (i = 0; i < level && lua_getstack(co, i, &ar); i++) {
     lua_getinfo(co, "f", &ar);
     if (lua_rawequal(co, -1, -2)) {
+      lua_getinfo(co, "n", &ar);
       if (at < 0) at = i;
-      ++*times;
+      if (!*ar.namewhat) ++*times; /* else a function has called it, perhaps itself */
     }
     lua_pop(co, 1);
   }

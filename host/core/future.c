@@ -4,6 +4,7 @@
 #include "error.h"
 #include "failure.h"
 #include "name.h"
+#include "run.h"
 #include "trace.h"
 
 #include <assert.h>
@@ -27,6 +28,7 @@ bide_fut *bide__future_push(lua_State *L, bide_host *h) {
   memset(f, 0, sizeof *f);
   f->magic = BIDE_FUT_MAGIC;
   f->kind = BIDE_IS_FUTURE;
+  if (h->current) f->slot = h->current->scope->run->serial;
   lua_rawgeti(L, LUA_REGISTRYINDEX, h->mt_future_ref);
   lua_setmetatable(L, -2);
   return f;

@@ -45,7 +45,9 @@ struct bide_fut {
   uint8_t native;        /* BIDE_NATIVE_… when failed without an error value */
   uint8_t flags;         /* of tasks: task.h */
   uint32_t nres;
-  uint32_t slot;      /* of a task: the registry key that is its own while it lives */
+  /* Of a task: the registry key that is its own while it lives. Of a future: the number of the run
+   * that it was made in, or 0. */
+  uint32_t slot;
   bide_link *waiters; /* the last one to join, or NULL */
 };
 

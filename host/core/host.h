@@ -76,14 +76,16 @@ struct bide_host {
   unsigned char closed;         /* teardown has begun: nothing waits any more */
   unsigned char dead;           /* teardown is over */
   unsigned char own_loop;
-  unsigned char own_state;   /* the Lua state was made by bide_new: its collector is ours to tune */
-  unsigned char opened;      /* the handles of the scheduler are on the loop */
-  uint32_t threads;          /* Lua threads that are anchored, those in the pool included */
-  uint32_t spared;           /* KB that the collector was told not to count (thread.c) */
-  uint32_t close_looks;      /* instructions used in teardown, in units of CLOSE_INSTRUCTIONS */
-  uint32_t close_resumes;    /* … and threads guarded */
-  unsigned char in_loop;     /* uv_run is on the C stack */
-  unsigned char interrupted; /* the last run was cancelled from outside */
+  unsigned char own_state; /* the Lua state was made by bide_new: its collector is ours to tune */
+  unsigned char opened;    /* the handles of the scheduler are on the loop */
+  uint32_t threads;        /* Lua threads that are anchored, those in the pool included */
+  uint32_t spared;         /* KB that the collector was told not to count (thread.c) */
+  uint32_t close_looks;    /* instructions used in teardown, in units of CLOSE_INSTRUCTIONS */
+  uint32_t close_resumes;  /* … and threads guarded */
+  uint64_t close_cpu, close_time; /* when teardown grants nothing more: CPU ns, uv_hrtime */
+  unsigned char in_loop;          /* uv_run is on the C stack, called by bide */
+  unsigned char in_turn;          /* tasks or posted calls run, whoever drives the loop */
+  unsigned char interrupted;      /* the last run was cancelled from outside */
   unsigned char drained;
   unsigned char virtual_clock;
   unsigned char quiet;       /* virtual clock: a poll found nothing */
@@ -117,6 +119,7 @@ struct bide_host {
   unsigned char idle_on;
   int closing_handles;
   bide_runner *runs;   /* the innermost top-level run */
+  uint32_t run_serial; /* of the latest run */
   bide_tenant tenants; /* ring */
   bide_thread *pool;   /* owned; threads ready for reuse */
   uint32_t pool_n, pool_cap;
@@ -171,7 +174,9 @@ struct bide_host {
   lua_State *depth_of;                         /* in this thread */
   uint32_t sockets;                            /* open */
   int signal;                                  /* for the slicer, when it is made later */
-  const struct bide_policy *policy;            /* of a sandbox; borrowed from embed; or NULL */
+  lua_Hook dump_hook; /* what bide_dump_running has displaced, and how it was set */
+  int dump_mask, dump_count;
+  const struct bide_policy *policy; /* of a sandbox; borrowed from embed; or NULL */
 };
 
 /* The host of this Lua state: the first upvalue of bide's functions. */

@@ -35,6 +35,8 @@ static bide_runner *run_make(bide_host *h, bide_scope *parent, bide_task *owner)
   if (!r) return NULL;
   memset(r, 0, sizeof *r);
   r->host = h;
+  if (++h->run_serial == 0) h->run_serial = 1;
+  r->serial = h->run_serial;
   bide__scope_open(&r->root, parent, owner, BIDE_SCOPE_RUN, 0);
   r->root.run = r;
   bide__scope_open(&r->daemons, &r->root, NULL, BIDE_SCOPE_RUN, 0);
@@ -147,7 +149,7 @@ static int run_top(lua_State *L, bide_host *h, int nargs) {
     return bide__error(L, h, "ENOYIELD", "run",
                        "a finalizer (__gc) cannot run the loop: nothing is collected until it "
                        "returns");
-  if (h->in_loop)
+  if (h->in_loop || h->in_turn)
     return bide__error(L, h, "EBUSY", "run", "the loop is running: not from a callback");
   luaL_checkstack(L, LUA_MINSTACK + 40, NULL);
   bide__stop_reset(h);
@@ -214,6 +216,13 @@ int bide__run_base(bide_host *h) {
   if (!h->base) return UV_ENOMEM;
   h->base->held = 1;
   return 0;
+}
+
+void bide__run_base_renew(bide_host *h) {
+  bide_runner *r = h->base;
+  if (!r) return;
+  r->root.eff = r->root.cancelled = r->root.expired = 0;
+  r->daemons.eff = r->daemons.cancelled = r->daemons.expired = 0;
 }
 
 void bide__run_base_close(bide_host *h) {

@@ -14,6 +14,7 @@ struct bide_runner {
   bide_host *host;
   bide_runner *outer; /* the run around it, or NULL */
   lua_State *from;    /* at top level: host->from before it */
+  uint32_t serial;    /* from 1; wraps */
   uint32_t live;      /* tasks that it waits for, main included */
   uint32_t daemon_live;
   bide_task *main;
@@ -35,6 +36,8 @@ bide_scope *bide__run_outermost(bide_host *h);
 /* Makes the host's base run if there is none; it lasts until bide__run_base_close. 0 or UV_ENOMEM.
  */
 int bide__run_base(bide_host *h);
+/* No task of it is left: what it was cancelled by, if it was, does not reach the tasks to come. */
+void bide__run_base_renew(bide_host *h);
 void bide__run_base_close(bide_host *h);
 /* The scope of the run, if `w` is the wait of a task for a run inside it; else NULL. */
 bide_scope *bide__run_scope(bide_wait *w);

@@ -117,6 +117,7 @@ static int run_round(bide_host *h) {
         BIDE_LIKELY(!h->shuffle) ? bide__queue_pop(&h->ready) : take_any(h, h->round_left);
     h->round_left--;
     bide__task_step(h, t, h->from);
+    if (BIDE_UNLIKELY(atomic_load_explicit(&h->stop, memory_order_relaxed))) bide__stop_all(h);
     if (BIDE_UNLIKELY(h->until) && uv_hrtime() >= h->until) {
       h->round_left = 0;
       return BIDE_STEPS;
@@ -138,6 +139,7 @@ static void drain(bide_host *h) {
   int steps = 0, timed = h->timers.n || h->alarms.n || h->deadlines.n;
   if (BIDE_UNLIKELY(h->meter)) bide__meter_relieve(h);
   if (BIDE_UNLIKELY(!lua_checkstack(h->from, DRIVER_STACK))) return; /* no memory: a turn later */
+  h->in_turn++;
   bide__slicer_enter(h);
   if (BIDE_UNLIKELY(atomic_load_explicit(&h->stop, memory_order_relaxed))) bide__stop_all(h);
   if (timed) {
@@ -155,6 +157,7 @@ static void drain(bide_host *h) {
   if (BIDE_UNLIKELY(h->lost || h->native_lost || h->report_now)) bide__report_lost(h, NULL);
   h->turn++;
   bide__slicer_leave(h);
+  h->in_turn--;
 }
 
 static void on_idle(uv_idle_t *handle) {

@@ -270,7 +270,7 @@ void bide__slicer_leave(bide_host *h) {
 int bide__slicer_poke(bide_host *h) {
   bide_slicer *s = h->slicer;
   union sigval value = {.sival_ptr = (void *)(uintptr_t)&mark};
-  if (!s) return UV_ENOTSUP;
+  if (!s) return 0; /* who waits will see it */
   pthread_mutex_lock(&s->mutex);
   if (s->runs) pthread_sigqueue(s->runner, s->signo, value);
   pthread_mutex_unlock(&s->mutex);
@@ -417,6 +417,7 @@ void bide__run_hogs(bide_host *h) {
   uint32_t n = h->hogs.n;
   while (n-- > 0 && h->hogs.n > 0) {
     bide__task_step(h, bide__queue_pop(&h->hogs), h->from);
+    if (BIDE_UNLIKELY(atomic_load_explicit(&h->stop, memory_order_relaxed))) bide__stop_all(h);
     if (uv_hrtime() >= end) break;
   }
   slice_end(h);

@@ -32,8 +32,8 @@ void bide__slicer_close(bide_host *h);
 void bide__slicer_budget(bide_host *h, double seconds);
 /* The budget is whole again. */
 void bide__slicer_refill(bide_host *h);
-/* From any thread: lets the thread that runs the host look at h->stop at its next instruction.
- * UV_ENOTSUP without a slicer. */
+/* From any thread: lets the thread that runs the host look at h->stop at its next instruction, if
+ * there is a slicer. 0, UV_ENOTSUP where there are no such signals. */
 int bide__slicer_poke(bide_host *h);
 
 /* Around every stretch in which tasks may run; nests. Signals come only in between. */

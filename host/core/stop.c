@@ -7,11 +7,15 @@
 #include "sched.h"
 #include "slice.h"
 
+#include <time.h>
+
 enum {
-  CLOSE_TURNS = 64,          /* turns a task may take to clean up in teardown */
-  CLOSE_INSTRUCTIONS = 1000, /* between two looks at the budget */
-  CLOSE_BUDGET = 5000,       /* looks: five million instructions in all */
-  CLOSE_RESUMES = 2          /* guarded resumes, for which a look at the budget is taken as well */
+  CLOSE_TURNS = 64,         /* turns a task may take to clean up in teardown */
+  CLOSE_INSTRUCTIONS = 100, /* between two looks at the budget */
+  CLOSE_BUDGET = 50000,     /* looks: five million instructions in all */
+  CLOSE_CPU_MS = 500,
+  CLOSE_MS = 3000,
+  CLOSE_RESUMES = 2 /* guarded resumes, for which a look at the budget is taken as well */
 };
 
 /* ---- hooks ---- */
@@ -35,9 +39,23 @@ static void hook_stop(lua_State *L, lua_Debug *ar) {
   raise_killed(L);
 }
 
+/* An instruction may be a call of a C function, which takes as long as it likes: so the time is
+ * looked at as well, that of the processor, and, for who sleeps, the real one. */
+static uint64_t cpu_ns(void) {
+  struct timespec ts;
+  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0
+             ? (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec
+             : 0;
+}
+
+static int is_late(const bide_host *h) {
+  return h->close_time && (cpu_ns() >= h->close_cpu || uv_hrtime() >= h->close_time);
+}
+
 static void hook_budget(lua_State *L, lua_Debug *ar) {
   bide_host *h = bide__host_of(L);
   (void)ar;
+  if (is_late(h)) h->close_looks = CLOSE_BUDGET;
   if (++h->close_looks <= CLOSE_BUDGET) return;
   lua_sethook(L, hook_budget, LUA_MASKCOUNT, 1);
   raise_killed(L);
@@ -130,6 +148,7 @@ void bide__stop_settle(bide_host *h) {
 
 void bide__stop_reset(bide_host *h) {
   if (h->live_tasks) return;
+  bide__run_base_renew(h);
   atomic_store(&h->stop, BIDE_STOP_NONE);
   h->stopping = h->stopped = BIDE_STOP_NONE;
   h->guard = h->closed;
@@ -148,6 +167,8 @@ void bide__end_tasks(bide_host *h) {
   bide_scope *root = bide__run_outermost(h);
   int turn;
   if (!root) return;
+  h->close_cpu = cpu_ns() + CLOSE_CPU_MS * 1000000u;
+  h->close_time = uv_hrtime() + CLOSE_MS * 1000000u;
   for (turn = 0; h->live_tasks && turn < CLOSE_TURNS * 2; turn++) {
     if (turn == CLOSE_TURNS) h->close_looks = CLOSE_BUDGET + 1;
     refuse_all(root);

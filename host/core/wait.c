@@ -136,17 +136,23 @@ int bide__complete_foreign(lua_State *L, bide_host *h, bide_wait *w, int status,
   return others_first(h, w, status) ? yield_to(L, k, k_woken_foreign) : k(L, h, w);
 }
 
+static void push_no_yield(lua_State *L, bide_host *h, const char *fname) {
+  bide__push_barrier(L, h, L);
+  bide__error_push(L, h, "ENOYIELD", fname,
+                   "cannot wait here: Lua cannot yield across %s; wait before or after it",
+                   lua_tostring(L, -1));
+}
+
 static int cannot_wait(lua_State *L, bide_host *h, const char *fname) {
   if (h->closed) return bide__error(L, h, "ECANCELED", fname, "the host is closing");
   if (!h->current) return bide__not_running(L, h, fname);
   if (h->reporting)
     return bide__error(L, h, "ENOYIELD", fname,
                        "the handler of on_unhandled cannot wait (let it spawn a task)");
+  h->refused_op = fname;
   if (bide__handler_again(L)) return 1;
-  bide__push_barrier(L, h, L);
-  return bide__error(L, h, "ENOYIELD", fname,
-                     "cannot wait here: Lua cannot yield across %s; wait before or after it",
-                     lua_tostring(L, -1));
+  push_no_yield(L, h, fname);
+  return lua_error(L);
 }
 
 int bide__checkpoint(lua_State *L, bide_host *h, const char *fname) {
@@ -177,8 +183,11 @@ static int k_refuse(lua_State *L, bide_host *h, bide_wait *w) {
 int bide__refuse(lua_State *L, bide_host *h) {
   bide_task *t = h->current;
   bide_wait *w = &t->own;
-  if (L != h->top || !lua_isyieldable(L)) return 0; /* in a handler that has been told already */
-  luaL_checkstack(L, 2, NULL);
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  if (L != h->top || !lua_isyieldable(L)) { /* in a handler whose own error this was: its result */
+    push_no_yield(L, h, h->refused_op);
+    return 1;
+  }
   lua_pushstring(L, h->refused_op); /* a copy: it may be the caller's own */
   bide__wait_init(h, w, &refuse_ops);
   w->set = w->aborted = 1;

@@ -81,7 +81,8 @@ void bide__wake(bide_wait *w, int status);
  * nonzero if the task's cancellation is pending: then `return bide__refuse(L, h);` */
 int bide__checkpoint(lua_State *L, bide_host *h, const char *fname);
 
-/* Lets others run, then raises the pending cancellation (code ECANCELED). */
+/* Lets others run, then raises the pending cancellation (code ECANCELED). In a message handler that
+ * was called for the error of its own wait: returns that error, as the wait's result. */
 int bide__refuse(lua_State *L, bide_host *h);
 
 /* Ends a wait that came back with a negative status by raising the error that belongs to it:

@@ -380,6 +380,82 @@ static void refuses_in_a_finalizer(void) {
   end_host(host, &h);
 }
 
+static int l_wait_in_c(lua_State *L) {
+  bide_future *f = bide_future_new(L);
+  bide_resolve_nothing(f);
+  return bide_await(L, f);
+}
+
+/* Lua calls the handler again for the refusal, and again for that. */
+static void refuses_in_a_message_handler(void) {
+  held h;
+  bide_host *host = begin_host(NULL, &h);
+  lua_register(bide_lua(host), "wait", l_wait_in_c);
+  CHECK(run_script(host, "return xpcall(error, wait)") == 0);
+  CHECK_STR(result(host), "false");
+  CHECK(run_script(host, "return (xpcall(error, function() return wait() end))") == 0);
+  CHECK(run_script(host, "wait() return 'waited'") == 0);
+  end_host(host, &h);
+}
+
+static int busy;
+
+static void drive_again(bide_host *host, void *arg) {
+  (void)arg;
+  busy += bide_run(host, UV_RUN_NOWAIT) == UV_EINVAL && bide_step(host, 0) == UV_EINVAL &&
+          run_script(host, "return 1") == BIDE_ERROR;
+  lua_settop(bide_lua(host), 0);
+}
+
+static void drive_when_done(bide_host *host, int ok, void *arg) {
+  (void)ok;
+  drive_again(host, arg);
+}
+
+/* The loop runs already, whoever has called uv_run. */
+static void refuses_to_nest_on_a_callers_loop(void) {
+  held h;
+  uv_loop_t loop;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  busy = 0;
+  CHECK(uv_loop_init(&loop) == 0);
+  o.loop = &loop;
+  host = begin_host(&o, &h);
+  CHECK(spawn_script(host, "require 'bide'.sleep(0.001)") == 0);
+  CHECK(bide_on_done(host, -1, drive_when_done, NULL) == 0);
+  CHECK(bide_post(host, drive_again, NULL) == 0);
+  while (busy < 2 && uv_run(&loop, UV_RUN_ONCE)) {}
+  CHECK(busy == 2);
+  CHECK(run_script(host, "return 1") == 0);
+  end_host(host, &h);
+  CHECK(uv_loop_close(&loop) == 0);
+}
+
+/* What has ended all tasks does not reach those to come. */
+static void cancellations_end_with_what_they_cancel(void) {
+  static const char waits[] = "require 'bide'.sleep(0.001) return 'fine'";
+  held h;
+  int i, done = 0;
+  bide_host *host = begin_host(NULL, &h);
+  for (i = 0; i < 3; i++) {
+    CHECK(spawn_script(host, i == 1 ? "require 'bide'.sleep(60)" : waits) == 0);
+    if (i == 1) bide_cancel(host);
+    if (i == 2) bide_interrupt(host);
+    bide_run(host, UV_RUN_DEFAULT);
+    bide_cancel(host); /* nothing runs */
+    CHECK(run_script(host, waits) == 0);
+    CHECK_STR(result(host), "fine");
+    CHECK(spawn_script(host, waits) == 0);
+    CHECK(bide_on_done(host, -1, on_done, &done) == 0);
+    CHECK(bide_run(host, UV_RUN_DEFAULT) == 0);
+    CHECK(done == 1);
+    done = 0;
+    lua_settop(bide_lua(host), 0);
+  }
+  end_host(host, &h);
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"calls_to_the_end", calls_to_the_end},
@@ -397,6 +473,9 @@ int main(int argc, char **argv) {
       {"refuses_to_nest", refuses_to_nest},
       {"is_driven_by_a_living_thread", is_driven_by_a_living_thread},
       {"refuses_in_a_finalizer", refuses_in_a_finalizer},
+      {"refuses_in_a_message_handler", refuses_in_a_message_handler},
+      {"refuses_to_nest_on_a_callers_loop", refuses_to_nest_on_a_callers_loop},
+      {"cancellations_end_with_what_they_cancel", cancellations_end_with_what_they_cancel},
       {NULL, NULL},
   };
   return run_tests(argc, argv, tests);

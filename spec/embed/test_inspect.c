@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* test_inspect.c: what a C program gets to see: tracebacks of errors, the tree of tasks, the
  * warnings of debug mode. */
+#include <signal.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include <lauxlib.h>
 
@@ -78,6 +80,34 @@ static void dumps_the_tree(void) {
   end_host(host, &h);
 }
 
+static bide_host *spinning;
+
+static void on_alarm(int signo) {
+  (void)signo;
+  if (reports) bide_interrupt(spinning);
+  else CHECK(bide_dump_running(spinning) == 1);
+}
+
+/* A limit of the depth is a hook of its own, which stays. */
+static void dumps_what_computes_beside_a_hook(void) {
+  static const char *const lines[] = {"1 task", "the running task: ", "script:1", NULL};
+  struct itimerval at = {{0, 20000}, {0, 20000}}, never = {{0, 0}, {0, 0}};
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  o.max_depth = 100;
+  o.interruptible = 1;
+  spinning = begin_host(&o, &h);
+  signal(SIGALRM, on_alarm);
+  setitimer(ITIMER_REAL, &at, NULL);
+  CHECK(run_script(spinning, "while true do end") == BIDE_STOPPED);
+  setitimer(ITIMER_REAL, &never, NULL);
+  signal(SIGALRM, SIG_DFL);
+  CHECK(reports == 1 && in_order(last_report, lines));
+  CHECK(run_script(spinning, "local function f(n) return n == 0 and 0 or 1 + f(n - 1) end\n"
+                             "return f(500)") == BIDE_ERROR);
+  end_host(spinning, &h);
+}
+
 static void warns_in_debug_mode(void) {
   static const char *const lines[] = {"bide: debug: task script has held the loop for ", "script:2",
                                       NULL};
@@ -102,6 +132,7 @@ int main(int argc, char **argv) {
       {"call_returns_the_traceback", call_returns_the_traceback},
       {"a_look_is_no_handling", a_look_is_no_handling},
       {"dumps_the_tree", dumps_the_tree},
+      {"dumps_what_computes_beside_a_hook", dumps_what_computes_beside_a_hook},
       {"warns_in_debug_mode", warns_in_debug_mode},
       {NULL, NULL},
   };

@@ -287,6 +287,46 @@ static void a_stop_ends_spawned_tasks(void) {
   end_host(host, &h);
 }
 
+/* Of tasks that are C alone no hook is ever called: the budget is looked at between them. */
+static void a_budget_ends_tasks_in_c(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host;
+  double start;
+  o.cpu_budget = 0.05;
+  host = begin_host(&o, &h);
+  start = cpu_now();
+  CHECK(run_script(host, "local bide = require 'bide'\n"
+                         "for i = 1, 10000 do bide.spawn(string.rep, 'x', 1000000) end\n"
+                         "return 'all of them'") == BIDE_STOPPED);
+  CHECK(cpu_now() - start < 0.5);
+  end_host(host, &h);
+}
+
+/* Clean-up is granted instructions, but not each of them the time of a long call. */
+static void teardown_ends_clean_up_in_c(void) {
+  static const char *const sizes[] = {"1000", "100000", "4000000"};
+  char text[300];
+  held h;
+  int i;
+  for (i = 0; i < 3; i++) {
+    bide_host *host = begin_host(NULL, &h);
+    double start;
+    snprintf(text, sizeof text,
+             "local bide = require 'bide'\n"
+             "local _ <close> = setmetatable({}, {__close = function()\n"
+             "  while true do pcall(string.rep, 'x', %s) end\n"
+             "end})\n"
+             "bide.sleep(60)",
+             sizes[i]);
+    CHECK(spawn_script(host, text) == 0);
+    CHECK(bide_run(host, UV_RUN_NOWAIT) == 1);
+    start = cpu_now();
+    end_host(host, &h);
+    CHECK(cpu_now() - start < 4);
+  }
+}
+
 /* A stop in the middle of a load runs no clean-up, so the module is still marked as being loaded;
  * who requires it later loads it anew, and does not wait for a task that is gone. */
 static void a_module_cut_by_a_stop_can_be_loaded(void) {
@@ -395,6 +435,8 @@ int main(int argc, char **argv) {
       {"interrupts_reach_from_another_thread", interrupts_reach_from_another_thread},
       {"no_signal_is_left_behind", no_signal_is_left_behind},
       {"a_stop_ends_spawned_tasks", a_stop_ends_spawned_tasks},
+      {"a_budget_ends_tasks_in_c", a_budget_ends_tasks_in_c},
+      {"teardown_ends_clean_up_in_c", teardown_ends_clean_up_in_c},
       {"a_module_cut_by_a_stop_can_be_loaded", a_module_cut_by_a_stop_can_be_loaded},
       {"counts_are_limited", counts_are_limited},
       {"servers_tell_of_the_limit_of_tasks", servers_tell_of_the_limit_of_tasks},
