@@ -343,7 +343,7 @@ describe("a plain coroutine in a task #core", function()
       assert.truthy(seen)
     end)
 
-    it("a message handler, which returns the refusal when it hands on what the wait gave", function()
+    it("a message handler, which gets the refusal when it returns what the wait gave", function()
       local f = bide.future()
       f:resolve(42)
       for _, wait in ipairs { function() return bide.sleep(0) end, function() return f:await() end,

@@ -168,6 +168,64 @@ describe("bide.testing.run #core", function()
     end, { clock = "real" })
   end)
 
+  describe("an error that nobody awaits", function()
+    local function lose(err)
+      return function()
+        bide.spawn(function()
+          bide.current():name "loser"
+          error(err, 0)
+        end)
+        bide.sleep(1)
+      end
+    end
+
+    --- What f writes to stderr.
+    local function stderr_of(f)
+      local real, written = io.stderr, {}
+      _G.io.stderr = { write = function(_, ...) written[#written + 1] = table.concat { ... } end }
+      local ok, err = pcall(f)
+      _G.io.stderr = real
+      assert(ok, err)
+      return table.concat(written)
+    end
+
+    it("is raised, with its task and traceback", function()
+      local err = raised(testing.run, lose "lost")
+      assert.matches("^unhandled error in task loser: lost\nstack traceback:\n.*testing_spec", err)
+      err = raised(testing.shake, lose "lost")
+      assert.matches("^seed 1: unhandled error in task loser: lost", err)
+    end)
+
+    it("is raised as it is when it is no string", function()
+      local value = {}
+      assert.matches("unhandled error in task loser", stderr_of(function()
+        assert.equal(value, raised(testing.run, lose(value)))
+      end))
+    end)
+
+    it("goes to the handler that the function sets, which is put back", function()
+      local seen = {}
+      local function handler(err) seen[#seen + 1] = err end
+      local before = bide.on_unhandled(nil)
+      bide.on_unhandled(before)
+      testing.run(function()
+        bide.on_unhandled(handler)
+        lose "lost"()
+      end)
+      assert.same({ "lost" }, seen)
+      assert.equal(before, bide.on_unhandled(before))
+    end)
+
+    it("does not take the place of the function's own", function()
+      assert.matches("unhandled error in task loser: lost", stderr_of(function()
+        assert.equal("own", raised(testing.run, function()
+          lose "lost"()
+          error("own", 0)
+        end))
+      end))
+    end)
+  end)
+
   it("raises for wrong arguments", function()
     for _, case in ipairs {
       { { sead = 1 }, "unknown option 'sead'" }, { { times = 1 }, "unknown option 'times'" },

@@ -96,6 +96,41 @@ local function main(f, opts)
   return lines, results
 end
 
+--- "unhandled error in task NAME: what" and the traceback.
+local function lost_text(lost)
+  local where = lost.task and " in task " .. lost.task:name() or ""
+  local text = ("unhandled error%s: %s"):format(where, lost.err)
+  return lost.traceback and text .. "\n" .. lost.traceback or text
+end
+
+local function write_lost(lost)
+  io.stderr:write("bide: ", lost_text(lost), "\n")
+end
+
+--- Errors that nobody awaited go into the list that is returned; the second result is to be closed:
+--- it writes those that are still in the list.
+local function catch_lost()
+  local list = {}
+  local handler = bide.on_unhandled(function(err, source, traceback)
+    local task = source and source.name and source
+    list[#list + 1] = { err = err, task = task, traceback = traceback }
+  end)
+  return list, setmetatable({}, { __close = function()
+    bide.on_unhandled(handler)
+    for _, lost in ipairs(list) do write_lost(lost) end
+  end })
+end
+
+--- The first is raised, a string with where it came from; of any other value that is written.
+local function raise_lost(list)
+  local lost = list[1]
+  if type(lost.err) == "string" then
+    table.remove(list, 1)
+    error(lost_text(lost), 0)
+  end
+  error(lost.err, 0)
+end
+
 local function restore(clock, tracked, order)
   return setmetatable({}, { __close = function()
     control.shuffle(nil, order)
@@ -109,7 +144,7 @@ end
 --- nothing is. `seed` (an integer) has the ready tasks of each turn run in a random order, the same
 --- for the same seed. What is left when f has returned, tasks and open streams and sockets, is an
 --- error with code "ELEFT" that lists where each was made; with `left = "wait"` tasks are waited
---- for, as bide.run does.
+--- for, as bide.run does. An error that nobody has awaited by then is raised, unless f has raised.
 ---@param f fun(): ...
 ---@param opts? { clock?: "virtual"|"real", seed?: integer, left?: "fail"|"wait" }
 ---@return ...
@@ -118,7 +153,9 @@ function M.run(f, opts)
   opts = check_options(opts, "run")
   local _restore <close> = restore(control.virtual(opts.clock ~= "real"), control.track(true),
     control.shuffle(opts.seed))
+  local list, _lost <close> = catch_lost()
   local lines, results = bide.run(main, f, opts)
+  if #list > 0 then raise_lost(list) end
   left_open(lines)
   if #lines > 0 then raise_left(lines) end
   return table.unpack(results, 1, results.n)
