@@ -26,7 +26,7 @@ enum { PROTECTED_DEPTH = 40 };
 
 static lua_State *check_co(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
-  if (!co) bide__type_error(L, 1, "coroutine");
+  if (!co) bide__type_error(L, 1, "thread");
   return co;
 }
 

@@ -58,6 +58,22 @@ describe("a deadlock #core", function()
     assert.equal(script.in_program and 1 or 0, r.status)
   end)
 
+  it("says how many more wait, when there are many", function()
+    local r = run [[
+      local bide = require "bide"
+      local _, err = pcall(bide.run, function()
+        for i = 1, 500 do
+          bide.spawn(function() pcall(bide.sleep, 0) bide.future():await() end):name("one of " .. i)
+        end
+        bide.future():await()
+      end)
+      local listed = select(2, err.message:gsub("\n  task ", ""))
+      local more = err.message:match "\n  and (%d+) more %(bide.dump shows all%)$"
+      print(listed > 20, #err.message < 5000, listed + more)
+    ]]
+    assert.equal("true\ttrue\t501\n", r.out)
+  end)
+
   it("is told by its place in the tree: those whose children end with it go on", function()
     local r = run [[
       local bide = require "bide"

@@ -41,6 +41,11 @@ describe("map #core", function()
     assert.same({ 1, -2, 3, -4, n = 4 }, results)
   end)
 
+  it("takes the items of a list through its metatable", function()
+    local squares = setmetatable({ n = 3 }, { __index = function(_, i) return i * i end })
+    assert.same({ 1, 4, 9, n = 3 }, bide.map(squares, function(x) return x end))
+  end)
+
   it("takes an iterator", function()
     assert.same({ 2, 4, 6, n = 3 }, bide.map(upto(3), function(x) return x * 2 end))
   end)

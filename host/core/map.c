@@ -167,7 +167,7 @@ static int draw(lua_State *L, bide_host *h, bide_map *m) {
     if (m->running >= m->limit) return bide__suspend(L, h, &m->wait, &slot_ops, k_slot);
     if (m->count >= 0) {
       if (m->drawn == m->count) return 0;
-      lua_rawgeti(L, SOURCE, m->drawn + 1);
+      lua_geti(L, SOURCE, m->drawn + 1);
       start_child(L, h, m);
     } else {
       lua_pushvalue(L, SOURCE);

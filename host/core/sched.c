@@ -301,19 +301,32 @@ int bide__sched_turn(bide_host *h) {
 
 /* ---- deadlock ---- */
 
-static void note(bide_host *h, const bide_task *t, size_t *used) {
-  char name[80], where[80], what[128];
+/* The list of those that wait, as text; whole lines only. */
+typedef struct waiting_list {
+  char *text; /* of DEADLOCK_SIZE */
+  size_t used;
+  uint32_t more; /* that found no room */
+} waiting_list;
+
+enum { DEADLOCK_SIZE = 4096, DEADLOCK_TAIL = 64 };
+
+static void note(bide_host *h, const bide_task *t, waiting_list *list) {
+  char name[80], where[80], what[128], line[400];
   const bide_wait *w = t->wait;
-  size_t room = h->deadlock_size - *used;
   uint32_t here = bide__site_current(h, t->L);
   int n;
   if (w->ops->describe) w->ops->describe(w, what, sizeof what);
   else snprintf(what, sizeof what, "%s", w->ops->op);
   bide__living_name(t, name, sizeof name);
   bide__site_text(h, here ? here : t->site_spawn, where, sizeof where);
-  n = snprintf(h->deadlock + *used, room, "\n  task %s waits in %s%s at %s", name, what,
+  n = snprintf(line, sizeof line, "\n  task %s waits in %s%s at %s", name, what,
                here ? "" : ", spawned", where);
-  *used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+  if (list->more || list->used + (size_t)n >= DEADLOCK_SIZE - DEADLOCK_TAIL) {
+    list->more++;
+    return;
+  }
+  memcpy(list->text + list->used, line, (size_t)n + 1);
+  list->used += (size_t)n;
 }
 
 static int waiting(const bide_task *t) {
@@ -333,14 +346,18 @@ static int rank(const bide_task *t) {
 static void describe_all(bide_host *h, bide_scope *root) {
   bide_scope *s;
   bide_task *t;
-  size_t used = 0;
-  h->deadlock_size = 4096;
+  waiting_list list = {NULL, 0, 0};
+  h->deadlock_size = DEADLOCK_SIZE;
   if (!h->deadlock) h->deadlock = bide__alloc(h, h->deadlock_size);
   if (!h->deadlock) return;
   h->deadlock[0] = '\0';
+  list.text = h->deadlock;
   for (s = root; s; s = bide__scope_walk(s, root, 1))
     for (t = s->tasks; t; t = t->snext)
-      if (waiting(t)) note(h, t, &used);
+      if (waiting(t)) note(h, t, &list);
+  if (list.more)
+    snprintf(list.text + list.used, DEADLOCK_SIZE - list.used,
+             "\n  and %u more (bide.dump shows all)", (unsigned)list.more);
 }
 
 int bide__deadlock(bide_host *h) {
