@@ -35,7 +35,7 @@ describe("a peer that has vanished", function()
     local out = outside.run(("cd %s; unshare -rn sh -c 'ip link set lo up; exec %s %s/script.lua'")
       :format(os.getenv "PWD", process.program, dir))
     process.remove(dir)
-    assert.matches("^timeout after 0.1 s, waiting in read 127%.0%.0%.1:%d+ %(ETIMEDOUT%)\n"
+    assert.matches("^timeout: after 0.1 s, waiting in read 127%.0%.0%.1:%d+ %(ETIMEDOUT%)\n"
       .. "read 127%.0%.0%.1:%d+: .-%(E%w+%)\ntrue\nE", out)
     assert.truthy(bide)
   end)
