@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A graceful shutdown: what is under way is finished, what is queued is done, nothing new is taken,
--- and what takes too long is cancelled. Here the request to stop comes from a task; a program
--- would set the event when it receives SIGTERM.
+-- and what takes too long is cancelled. Whoever wants it to stop sets the event: here a task, after
+-- a while; elsewhere the handler of a request, or what reads commands from a socket.
 local bide = require "bide"
 
 local GRACE = 0.2

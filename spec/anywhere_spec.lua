@@ -87,6 +87,164 @@ describe("a module that waits while it is loaded #core", function()
     assert.matches("^[^\n]*anywhere_spec.lua:" .. line .. ": module", err)
     assert.matches("no field package.preload['spec.not.there']", err, 1, true)
   end)
+
+  it("raises what a searcher raised, as it is, and never a line of its own", function()
+    local message
+    local function searcher(name)
+      if name == "spec.broken" then error(message, 2) end
+    end
+    table.insert(package.searchers, searcher)
+    local _remove <close> = setmetatable({}, { __close = function()
+      table.remove(package.searchers)
+    end })
+    for _, value in ipairs { "told", { "told" } } do
+      message = value
+      local ok, err = pcall(require, "spec.broken")
+      assert.is_false(ok)
+      assert.equal(message, err)
+    end
+    module("spec.first", function() return require "spec.not.there" end)
+    local _, err = pcall(require, "spec.first")
+    assert.matches("^module 'spec.not.there' not found:", err)
+  end)
+
+  it("that does not compile gives Lua's words", function()
+    local dir = process.temporary_directory()
+    local path = package.path
+    local _restore <close> = setmetatable({}, { __close = function()
+      package.path = path
+      process.remove(dir)
+    end })
+    process.write_file(dir .. "/spec_wrong.lua", "x = = 1\n")
+    package.path = dir .. "/?.lua"
+    local _, err = pcall(require, "spec_wrong")
+    local file = dir .. "/spec_wrong.lua"
+    assert.equal(("error loading module 'spec_wrong' from file '%s':\n\t%s:1: unexpected symbol %s")
+      :format(file, file, "near '='"), err)
+  end)
+end)
+
+describe("modules that require each other #core", function()
+  local loads
+
+  --- A module that waits and then requires another.
+  local function module(name, other)
+    package.preload[name] = function()
+      loads = loads + 1
+      bide.sleep(0.001)
+      return { other = require(other) }
+    end
+  end
+
+  local function forget()
+    for _, name in ipairs { "spec.first", "spec.second", "spec.third" } do
+      package.preload[name], package.loaded[name] = nil, nil
+    end
+  end
+
+  local function both()
+    -- It lives on: no deadlock of the run helps out.
+    bide.daemon(bide.sleep, 3600)
+    return table.unpack(bide.settle {
+      function() return require "spec.first" end,
+      function() return require "spec.second" end,
+    })
+  end
+
+  before_each(function() loads = 0 end)
+  after_each(forget)
+
+  it("in one task end as deep as in Lua, in an error that names them", function()
+    module("spec.first", "spec.second")
+    module("spec.second", "spec.first")
+    local ok, err = pcall(require, "spec.first")
+    assert.is_false(ok)
+    assert.matches("loop while loading module 'spec.first': 'spec.first' requires 'spec.second' "
+      .. "requires 'spec.first'", err, 1, true)
+    assert.equal(190, loads)
+    module("spec.first", "spec.first")
+    assert.matches("'spec.first' requires 'spec.first'$", select(2, pcall(require, "spec.first")))
+  end)
+
+  it("in one task may, where the inner one is told when to stop", function()
+    package.preload["spec.first"] = function()
+      loads = loads + 1
+      bide.sleep(0)
+      return loads < 4 and { (require "spec.first") } or "at last"
+    end
+    assert.same({ { { "at last" } } }, require "spec.first")
+  end)
+
+  it("may, where package.loaded has the first already", function()
+    local part = { part = true }
+    package.preload["spec.first"] = function(name)
+      package.loaded[name] = part
+      bide.sleep(0)
+      part.other = require "spec.second"
+      return part
+    end
+    package.preload["spec.second"] = function()
+      bide.sleep(0)
+      return { other = require "spec.first" }
+    end
+    assert.equal(part, require("spec.first").other.other)
+    package.loaded["spec.first"], package.loaded["spec.second"] = nil, nil
+    local first, second = both()
+    assert.same({ true, true }, { first.ok, second.ok })
+    assert.equal(part, second[1].other)
+  end)
+
+  it("in two tasks raise EDEADLK where the circle would close, and name each other", function()
+    package.preload["spec.first"] = function()
+      bide.sleep(0.001)
+      return "first, " .. require "spec.second"
+    end
+    package.preload["spec.second"] = function()
+      bide.sleep(0.002)
+      local ok, err = pcall(require, "spec.first")
+      assert(not ok and err.code == "EDEADLK", err)
+      return tostring(err)
+    end
+    local first, second = both()
+    local message = "require: loop while loading module 'spec.first': 'spec.first' requires "
+      .. "'spec.second' requires 'spec.first', in tasks that wait for each other (EDEADLK)"
+    assert.equal(message, second[1])
+    assert.equal("first, " .. message, first[1])
+  end)
+
+  it("in three tasks raise too, and each of them fails", function()
+    bide.daemon(bide.sleep, 3600)
+    module("spec.first", "spec.second")
+    module("spec.second", "spec.third")
+    module("spec.third", "spec.first")
+    local names = { "spec.first", "spec.second", "spec.third" }
+    local results = bide.settle { table.unpack(bide.map(names, function(name)
+      return function() return require(name) end
+    end)) }
+    for i = 1, 3 do
+      assert.is_false(results[i].ok)
+      assert.matches("loop while loading module", tostring(results[i].err), 1, true)
+    end
+  end)
+
+  it("do not count a wait that was cancelled", function()
+    local go = bide.event()
+    package.preload["spec.first"] = function()
+      go:set()
+      bide.sleep(0.001)
+      return "first"
+    end
+    package.preload["spec.second"] = function()
+      go:wait()
+      return require "spec.first"
+    end
+    local second = bide.spawn(require, "spec.second")
+    bide.sleep(0)
+    local _, err = pcall(bide.timeout, 0, require, "spec.second")
+    assert.is_true(bide.is_timeout(err))
+    assert.equal("first", require "spec.first")
+    assert.equal("first", second:await())
+  end)
 end)
 
 describe("where a wait cannot be, the error names #core", function()

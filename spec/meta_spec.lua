@@ -122,6 +122,39 @@ describe("the annotations #core", function()
     end
   end)
 
+  it("name the functions of bide.testing and the options of each, and no others", function()
+    local testing = bide.testing
+    local file = process.read_file "lua/bide/meta/testing.lua"
+    assert.truthy(load(file))
+    local there = {}
+    for name in file:gmatch "\nfunction testing%.([%w_]+)%(" do there[name] = true end
+    for name in pairs(testing) do
+      assert.is_true(there[name], name)
+      there[name] = nil
+    end
+    assert.same({}, there)
+
+    local function options(class)
+      local list = {}
+      for name in file:match("%-%-%-@class bide%.testing%." .. class .. "[^\n]*\n(.-)\n\n"):gmatch
+        "%-%-%-@field ([%w_]+)" do list[#list + 1] = name end
+      table.sort(list)
+      return list
+    end
+    assert.same({ "clock", "left", "seed" }, options "Options")
+    assert.same({ "times" }, options "ShakeOptions")
+    for _, name in ipairs(options "Options") do
+      for _, f in ipairs { testing.run, testing.shake } do
+        local _, err = pcall(f, print, { [name] = {} })
+        assert.matches("option '" .. name .. "': ", err, 1, true)
+      end
+    end
+    local _, err = pcall(testing.run, print, { times = 1 })
+    assert.matches("unknown option 'times'", err, 1, true)
+    _, err = pcall(testing.shake, print, { times = {} })
+    assert.matches("option 'times': ", err, 1, true)
+  end)
+
   it("name the functions of streams, servers, datagrams and look-ups, and no others", function()
     local net = process.read_file "lua/bide/meta/net.lua"
     assert.truthy(load(net))

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c: the `bide` command: a host, its command line, its exit status.
  *
- * Owns the host. Exit status: 0; 1 after an error, also one that no task awaited; 2 for a wrong
- * command line; 130 after Ctrl-C. */
+ * Owns the host. Exit status: 0; 1 after an error, also one that no task awaited, or when
+ * output was lost; 2 for a wrong command line; 130 after Ctrl-C. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -25,7 +27,6 @@ enum { EXIT_INTERRUPTED = 130 };
 
 static void print_version(void) {
   printf("bide " BIDE_VERSION " (" LUA_RELEASE ", libuv %s)\n", uv_version_string());
-  fflush(stdout);
 }
 
 /* Runs the steps in the host's main task; returns the exit status. */
@@ -88,6 +89,24 @@ static void open_standard_files(void) {
     if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!open("/dev/null", O_RDWR);
 }
 
+/* The end of a pipe that has what it wanted, as `head` does, is nothing to tell of. */
+static bool reader_has_left(int error) {
+  struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+  return error == EPIPE || (poll(&output, 1, 0) > 0 && (output.revents & POLLERR));
+}
+
+/* Writes what is left of the output. Tells if not all has arrived, now or earlier: io.write returns
+ * that, and few scripts look. What print could not write, its error told. */
+static int finish_output(void) {
+  bool lost = ferror(stdout) != 0;
+  int error = fflush(stdout) == 0 ? 0 : errno;
+  if (!lost && error == 0) return EXIT_SUCCESS;
+  if (!reader_has_left(error))
+    fprintf(stderr, "bide: standard output: %s\n",
+            error ? uv_strerror(uv_translate_sys_error(error)) : "not all of it could be written");
+  return EXIT_FAILURE;
+}
+
 int main(int argc, char **argv) {
   arguments args;
   open_standard_files();
@@ -100,6 +119,6 @@ int main(int argc, char **argv) {
     if (args.nsteps > 0) status = run_host(&args);
   }
   arguments_fini(&args);
-  if (fflush(stdout) != 0 && status == 0) status = EXIT_FAILURE;
-  return status;
+  int output = finish_output();
+  return status == EXIT_SUCCESS ? output : status;
 }

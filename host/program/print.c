@@ -22,5 +22,6 @@ int l_print(lua_State *L) {
   fputc('\n', stdout);
   if (fflush(stdout) == 0) return 0;
   i = uv_translate_sys_error(errno);
+  clearerr(stdout); /* told here, once */
   return bide_raise(L, uv_err_name(i), "print", uv_strerror(i));
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* prompt.c: what the prompt (prompt.lua) needs of the system (contract in prompt.h).
  *
- * Standard input is polled, never read before it is readable, so that tasks run on while a line is
- * typed; the terminal does the editing. What cannot be polled (a regular file) is read at once.
- * Owns the poll handle and the bytes read ahead. Invariant: a future is in `line` or `interrupt`
- * only until it has been filled. */
+ * Standard input is polled and read only when there is something, so that tasks run on while a line
+ * is typed; the terminal does the editing. What cannot be polled (a regular file) is read at once.
+ * Its descriptor stays as it was found, for others have it too: the standard output of a terminal,
+ * the shell that comes after, what a chunk starts. And nothing is read beyond the line that is
+ * asked for: the next may be for the chunk's io.read. Owns the poll handle and what has been read
+ * of a line. Invariant: a future is in `line` or `interrupt` only until it has been filled. */
 #include "prompt.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,44 +44,45 @@ static struct {
 
 /* ---- lines ---- */
 
-/* The length of the first line in the buffer, its newline not counted; -1: not all there yet. */
-static ptrdiff_t first_line(void) {
-  const char *end = memchr(state.buffer, '\n', state.size);
-  if (end) return end - state.buffer;
-  if (state.size == BUFFER_SIZE || (state.ended && state.size > 0)) return (ptrdiff_t)state.size;
-  return -1;
+static bool has_line(void) {
+  return state.ended || state.size == BUFFER_SIZE ||
+         (state.size > 0 && state.buffer[state.size - 1] == '\n');
 }
 
-/* Takes the first line and its newline out of the buffer. */
-static void take(size_t length) {
-  size_t used = length < state.size && state.buffer[length] == '\n' ? length + 1 : length;
-  memmove(state.buffer, state.buffer + used, state.size - used);
-  state.size -= used;
+/* Takes the line out of the buffer, where its text stays until the next is read: its length, the
+ * newline not counted. */
+static size_t take_line(void) {
+  size_t length = state.size;
+  state.size = 0;
+  return length > 0 && state.buffer[length - 1] == '\n' ? length - 1 : length;
 }
 
-/* Reads what is there. */
+static bool is_readable(void) {
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+  return poll(&input, 1, 0) > 0;
+}
+
+/* Reads what is there of a line, byte by byte so as to read no more; all of it where nothing can be
+ * polled. */
 static void fill(void) {
-  ssize_t n = read(STDIN_FILENO, state.buffer + state.size, BUFFER_SIZE - state.size);
-  if (n > 0) state.size += (size_t)n;
-  else if (n == 0 || (errno != EINTR && errno != EAGAIN)) state.ended = true;
+  while (!has_line() && (!state.polls || is_readable())) {
+    ssize_t n = read(STDIN_FILENO, state.buffer + state.size, 1);
+    if (n > 0) state.size++;
+    else if (n == 0 || (errno != EINTR && errno != EAGAIN)) state.ended = true;
+  }
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events) {
   (void)events;
   if (status < 0) state.ended = true;
   else fill();
-  ptrdiff_t length = first_line();
-  if (length < 0 && !state.ended) return;
+  if (!has_line()) return;
   uv_poll_stop(poll);
   bide_future *line = state.line;
   state.line = NULL;
   if (!line) return;
-  if (length < 0) {
-    bide_resolve_nothing(line);
-    return;
-  }
-  bide_resolve_string(line, state.buffer, (size_t)length);
-  take((size_t)length);
+  if (state.size == 0) bide_resolve_nothing(line);
+  else bide_resolve_string(line, state.buffer, take_line());
 }
 
 static void on_line_cancel(bide_future *line, void *arg) {
@@ -93,14 +98,12 @@ static int l_read_line(lua_State *L) {
   const char *text = luaL_checklstring(L, 1, &size);
   fwrite(text, 1, size, stdout);
   fflush(stdout);
-  while (!state.polls && !state.ended && first_line() < 0) fill();
-  ptrdiff_t length = first_line();
-  if (length >= 0) {
-    lua_pushlstring(L, state.buffer, (size_t)length);
-    take((size_t)length);
+  fill();
+  if (has_line()) {
+    if (state.size == 0) return 0;
+    lua_pushlstring(L, state.buffer, take_line());
     return 1;
   }
-  if (state.ended) return 0;
   state.line = bide_future_new(L);
   bide_future_on_cancel(state.line, on_line_cancel, NULL);
   if (uv_poll_start(&state.poll, UV_READABLE, on_readable) < 0) {
@@ -155,10 +158,21 @@ static int l_leave(lua_State *L) {
   return 0;
 }
 
+void prompt_prepare(void) {
+  setvbuf(stdin, NULL, _IONBF, 0);
+}
+
+/* libuv makes what it polls non-blocking, though it never reads it. */
+static void open_poll(void) {
+  int flags = fcntl(STDIN_FILENO, F_GETFL);
+  state.polls = uv_poll_init(bide_loop(state.host), &state.poll, STDIN_FILENO) == 0;
+  if (flags >= 0) fcntl(STDIN_FILENO, F_SETFL, flags);
+}
+
 void prompt_push(lua_State *L) {
   const bide__lua_file *file = &program__lua_files[0];
   state.host = bide_host_of(L);
-  state.polls = uv_poll_init(bide_loop(state.host), &state.poll, STDIN_FILENO) == 0;
+  open_poll();
   if (luaL_loadbufferx(L, file->text, file->size, file->chunk, "t") != LUA_OK) lua_error(L);
   lua_createtable(L, 0, 4);
   luaL_setfuncs(L,

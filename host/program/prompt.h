@@ -7,6 +7,10 @@
 
 #include <lua.h>
 
+/* To be called before anything reads standard input, when there will be a prompt: io.read is then
+ * to leave the lines that come after to it. */
+void prompt_prepare(void);
+
 /* Pushes the function that is the prompt (host/program/prompt.lua) and its argument. Called
  * in a task it waits for lines while other tasks run. At the end of input it cancels the run. To be
  * pushed once in a process: it reads standard input. May raise. */

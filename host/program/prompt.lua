@@ -25,6 +25,7 @@ end
 local function read_chunk()
   local text = read_line(prompt_text(true))
   if not text then return end
+  text = text:gsub("^=", "return ") -- as Lua 5.2 wanted it, and lua5.4 still takes it
   local chunk = load("return " .. text, "=stdin")
   if chunk then return chunk end
   while true do

@@ -77,7 +77,10 @@ int l_prepare(lua_State *L) {
   lua_pushcfunction(L, l_print);
   lua_setglobal(L, "print");
   const step *last = args->nsteps > 0 ? &args->steps[args->nsteps - 1] : NULL;
-  if (last && last->kind == STEP_PROMPT && last > args->steps) last--;
+  if (last && last->kind == STEP_PROMPT) {
+    prompt_prepare();
+    if (last > args->steps) last--;
+  }
   if (last && last->kind == STEP_SCRIPT && last->text) {
     push_script_folder(L, last->text);
     prepend(L, "path", "!/?.lua;!/?/init.lua;");

@@ -243,6 +243,38 @@ describe("the main chunk", function()
     assert.matches("(ENOSPC)", result.err, 1, true)
   end)
 
+  it("tells at its end of output that was lost, but not to a pipe that nobody reads", function()
+    local function to_full_disk(...)
+      return process.run({ process.program, ... }, { redirect = ">/dev/full" })
+    end
+    local full = "bide: standard output: no space left on device\n"
+    for _, words in ipairs {
+      { "-e", "io.write 'text'" },
+      { "-e", "for i = 1, 1e5 do io.write(i, '\\n') end" },
+      { "--version" },
+      { "--help" },
+    } do
+      local result = to_full_disk(table.unpack(words))
+      assert.equal(1, result.status)
+      assert.equal(full, result.err)
+    end
+    -- It failed long ago, and nothing is left to write.
+    local result = to_full_disk("-e", "io.write 'text' io.stdout:flush()")
+    assert.equal(1, result.status)
+    assert.equal("bide: standard output: not all of it could be written\n", result.err)
+    -- What print told is not told again.
+    result = to_full_disk("-e", "print 'text'")
+    assert.is_nil(result.err:find("standard output", 1, true))
+    result = to_full_disk("-e", "pcall(print, 'text')")
+    assert.same({ 0, "" }, { result.status, result.err })
+
+    local code = "for i = 1, 1e5 do io.write(i, '\\n') end"
+    local line = ("{ %s -e %s; echo $? >&2; } | head -n 1"):format(process.quote(process.program),
+      process.quote(code))
+    result = process.run({ "sh", "-c", line }, { seconds = 10 })
+    assert.same({ "1\n", "1\n" }, { result.out, result.err })
+  end)
+
   it("leaves a closed pipe its usual meaning in the programs that it starts", function()
     local result = bide("-e", [[
       local pipe = io.popen("sh -c 'kill -PIPE $$; echo survived'")

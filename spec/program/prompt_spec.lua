@@ -15,6 +15,12 @@ describe("the prompt", function()
     assert.equal("3\ta\tnil\n5\n\n", type_in("1 + 2, 'a', nil", "x = 5", "x").out)
   end)
 
+  it("takes = before an expression, as lua5.4 does", function()
+    local result = type_in("=1, 2", "= {", "} ~= nil")
+    assert.equal("1\t2\ntrue\n\n", result.out)
+    assert.equal("", result.err)
+  end)
+
   it("goes on reading while a chunk is incomplete", function()
     assert.equal("1\n2\n\n", type_in("for i = 1, 2 do", "print(i)", "end").out)
     assert.equal("a\nb\n\n", type_in("s = [[a", "b]]", "s").out)
@@ -27,10 +33,10 @@ describe("the prompt", function()
   end)
 
   it("tells an error with its traceback and goes on", function()
-    local result = type_in("local function f() error 'told' end f()", "= 1", "error(nil)", "'on'")
+    local result = type_in("local function f() error 'told' end f()", "* 1", "error(nil)", "'on'")
     assert.matches("bide: stdin:1: told\n", result.err, 1, true)
     assert.matches("stack traceback:", result.err, 1, true)
-    assert.matches("unexpected symbol near '='", result.err, 1, true)
+    assert.matches("unexpected symbol near '*'", result.err, 1, true)
     assert.equal("on\n\n", result.out)
     assert.equal(0, result.status)
   end)
@@ -53,6 +59,30 @@ describe("the prompt", function()
     assert.equal("still here\n\n", result.out)
     assert.matches("cancel", result.err)
     assert.equal(0, result.status)
+  end)
+
+  it("reads its line only: the next is for io.read, or for what the chunk starts", function()
+    assert.equal("line\n\n", type_in("x = io.read()", "line", "x").out)
+    local out = type_in("_ = os.execute 'head -n 1'", "line", "7").out
+    assert.equal("line\n7\n\n", out)
+    local lines = "x = io.read()\nline\nx\n_ = os.execute 'cat'\nrest\n"
+    local command = 'printf %s "$1" | "$0" -e "_PROMPT = \'\'" -i'
+    local result = process.run { "sh", "-c", command, process.program, lines }
+    assert.equal("line\nrest\n\n", result.out)
+  end)
+
+  it("lets tasks run on while a line is half there", function()
+    local command = [[{
+      echo "_ = bide.spawn(function() bide.sleep(0) io.stderr:write 'ran' end)"
+      printf "'who"
+      until grep -q ran "$1/err"; do sleep 0.01; done
+      echo "le'"
+    } | "$0" -e "_PROMPT = ''" -i 2>"$1/err"]]
+    local dir = process.temporary_directory()
+    local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
+    local words = { "sh", "-c", command, process.program, dir }
+    assert.equal("whole\n\n", process.run(words, { seconds = 30 }).out)
+    assert.equal("ran", process.read_file(dir .. "/err"))
   end)
 
   it("ends at the end of input, whatever still runs", function()
@@ -85,8 +115,10 @@ end)
 
 -- `script` gives it a terminal, whose echo is part of what it prints.
 describe("bide alone on a terminal", function()
-  local function at_terminal(typed)
-    local words = { "script", "-qec", "exec " .. process.program, "/dev/null" }
+  --- `command`: what runs there, by default the program; `reader`: what takes the output.
+  local function at_terminal(typed, command, reader)
+    local line = ('script -qec "$0" /dev/null | %s'):format(reader or "cat")
+    local words = { "bash", "-o", "pipefail", "-c", line, command or "exec " .. process.program }
     local result = process.run(words, { stdin = typed, seconds = 30 })
     return result.out:gsub("\r", ""), result.status
   end
@@ -97,18 +129,45 @@ describe("bide alone on a terminal", function()
     assert.matches("\nbide %d+%.%d+%.%d+ %(Lua 5%.4[^\n]*\n> 2\n> >> >> 7\n8\n> \n$", out)
   end)
 
-  it("cancels the chunk that runs at Ctrl-C", function()
+  --- What is shown when `command` has the terminal and the shell script `typist` types: `await
+  --- TEXT` there waits until TEXT is shown.
+  local function type_at_terminal(command, typist)
     local dir = process.temporary_directory()
     local _remove <close> = setmetatable({}, { __close = function() process.remove(dir) end })
-    -- Ctrl-C is typed when the chunk has begun.
-    process.write_file(dir .. "/type", [[
+    local await = 'await() { until grep -q "$1" "$out"; do sleep 0.01; done; }\nout=$1\n'
+    process.write_file(dir .. "/type", await .. typist)
+    local line = 'sh $0/type $0/out | script -qefc "$1" $0/out'
+    local result = process.run({ "sh", "-c", line, dir, command }, { seconds = 30 })
+    return result.out:gsub("\r", ""), result.status
+  end
+
+  -- What is non-blocking is so for all that have the terminal, whatever they do with it.
+  it("leaves the terminal as it found it to what comes after", function()
+    local command = ("%s; echo af''ter; cat"):format(process.program)
+    for _, line in ipairs { [[1\n\004]], [[os.exit(0)\n]] } do
+      local out = type_at_terminal(command, ([[
+        printf "%s"
+        await after
+        printf "typed\n\004"
+      ]]):format(line))
+      assert.matches("after\ntyped\ntyped\n$", out)
+    end
+  end)
+
+  it("leaves the terminal as it found it to the chunk", function()
+    local out = at_terminal("x = io.read()\ntyped\nx\n\4")
+    assert.matches("\n> > typed\n> \n$", out)
+    out = at_terminal("print(('x'):rep(300000)) print 'END'\n\4", nil, "{ sleep 0.1; cat; }")
+    assert.matches(("x"):rep(300000) .. "\nEND\n", out, 1, true)
+  end)
+
+  it("cancels the chunk that runs at Ctrl-C", function()
+    local out, status = type_at_terminal("exec " .. process.program, [[
       echo "print('be' .. 'gun') bide.sleep(60)"
-      until grep -q begun "$1"; do sleep 0.01; done
+      await begun
       printf "\\003'on'\\n\\004"
     ]])
-    local line = 'sh $0/type $0/out | script -qefc "exec $1" $0/out'
-    local result = process.run({ "sh", "-c", line, dir, process.program }, { seconds = 30 })
-    assert.equal(0, result.status)
-    assert.matches("> on\r\n> \r\n$", result.out)
+    assert.equal(0, status)
+    assert.matches("> on\n> \n$", out)
   end)
 end)
