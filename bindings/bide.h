@@ -132,8 +132,9 @@ BIDE_API size_t bide_memory(const bide_host *host);
 
 /* ---- running scripts ---- */
 
-/* Compiles a file, or `size` bytes of text at `chunk`, and pushes the function on bide_lua(host).
- * `name` as for luaL_loadbuffer ("=name", "@file"). On BIDE_ERROR the message is pushed instead. */
+/* Compiles a file, or `size` bytes at `chunk`, and pushes the function on bide_lua(host). `name` as
+ * for luaL_loadbuffer ("=name", "@file"). Text or what luac made; in a sandbox text only: bytecode
+ * is nothing that limits hold for. On BIDE_ERROR the message is pushed instead. */
 BIDE_API int bide_load_file(bide_host *host, const char *path);
 BIDE_API int bide_load_string(bide_host *host, const char *chunk, size_t size, const char *name);
 

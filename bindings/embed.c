@@ -298,9 +298,15 @@ int bide_unhandled(bide_host *h) {
 
 /* ---- loading ---- */
 
-/* Protected: luaL_loadfile makes the chunk's name before it calls the compiler. */
+/* Bytecode is not checked by Lua: whoever chooses it can do anything. */
+static const char *mode_of(const bide_host *h) {
+  return h->policy ? "t" : NULL;
+}
+
+/* Protected: luaL_loadfilex makes the chunk's name before it calls the compiler. */
 static int load_file(lua_State *L) {
-  if (luaL_loadfile(L, lua_touserdata(L, 1)) != LUA_OK) return lua_error(L);
+  const char *path = lua_touserdata(L, 1);
+  if (luaL_loadfilex(L, path, mode_of(bide__host_of(L))) != LUA_OK) return lua_error(L);
   return 1;
 }
 
@@ -313,7 +319,7 @@ int bide_load_file(bide_host *h, const char *path) {
 
 int bide_load_string(bide_host *h, const char *chunk, size_t size, const char *name) {
   if (!h->current) bide__meter_relieve(h);
-  return luaL_loadbuffer(h->main, chunk, size, name) == LUA_OK ? 0 : BIDE_ERROR;
+  return luaL_loadbufferx(h->main, chunk, size, name, mode_of(h)) == LUA_OK ? 0 : BIDE_ERROR;
 }
 
 /* ---- one call, to its end ---- */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 
@@ -94,6 +95,52 @@ static void frees_nothing(void) {
   bide_free(NULL);
 }
 
+/* ---- loading ---- */
+
+static char code[2000]; /* of a function that returns 7 */
+static size_t code_size;
+
+static int keep_code(lua_State *L, const void *p, size_t size, void *ud) {
+  (void)L;
+  (void)ud;
+  if (code_size + size > sizeof code) return 1;
+  memcpy(code + code_size, p, size);
+  code_size += size;
+  return 0;
+}
+
+static int load_as_file(bide_host *host) {
+  char path[] = "/tmp/bide-code-XXXXXX";
+  int fd = mkstemp(path), status;
+  CHECK(fd >= 0 && write(fd, code, code_size) == (ssize_t)code_size);
+  status = bide_load_file(host, path);
+  close(fd);
+  unlink(path);
+  return status;
+}
+
+static void bytecode_is_not_for_a_sandbox(void) {
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  bide_host *host = begin_host(NULL, &h);
+  code_size = 0;
+  CHECK(luaL_loadstring(bide_lua(host), "return 7") == 0);
+  CHECK(lua_dump(bide_lua(host), keep_code, NULL, 1) == 0);
+  CHECK(bide_load_string(host, code, code_size, "=code") == 0);
+  CHECK(load_as_file(host) == 0);
+  CHECK(bide_call(host, 0, 1) == 0 && lua_tointeger(bide_lua(host), -1) == 7);
+  end_host(host, &h);
+  o.sandbox = 1;
+  host = begin_host(&o, &h);
+  CHECK(bide_load_string(host, code, code_size, "=code") == BIDE_ERROR);
+  CHECK(strstr(lua_tostring(bide_lua(host), -1), "binary chunk") != NULL);
+  CHECK(load_as_file(host) == BIDE_ERROR);
+  CHECK(strstr(lua_tostring(bide_lua(host), -1), "binary chunk") != NULL);
+  CHECK(run_script(host, "return 'text'") == 0);
+  CHECK_STR(result(host), "text");
+  end_host(host, &h);
+}
+
 /* ---- results and errors ---- */
 
 static void reads_results_of_tasks(void) {
@@ -180,6 +227,7 @@ int main(int argc, char **argv) {
       {"refuses_a_library_that_is_none", refuses_a_library_that_is_none},
       {"takes_options_of_an_older_header", takes_options_of_an_older_header},
       {"frees_nothing", frees_nothing},
+      {"bytecode_is_not_for_a_sandbox", bytecode_is_not_for_a_sandbox},
       {"reads_results_of_tasks", reads_results_of_tasks},
       {"reads_errors_of_tasks", reads_errors_of_tasks},
       {"cancels_one_task", cancels_one_task},
