@@ -43,14 +43,15 @@ BIDE_API const char *bide_version(void);
 
 /* ---- hosts ---- */
 
-/* All zero is the default of each; set `size` to sizeof(bide_options), as BIDE_OPTIONS does. */
+/* All zero is the default of each; set `size` to sizeof(bide_options), as BIDE_OPTIONS does. A size
+ * of 0, and an option set that the library is too old for, are refused. */
 typedef struct bide_options {
   size_t size;     /* of this struct as the caller knows it */
   uv_loop_t *loop; /* the caller's loop, used but never closed; NULL: one of its own */
   lua_Alloc alloc; /* for all memory of the host; NULL: realloc and free */
   void *alloc_ud;
-  /* Gets what would go to stderr (unhandled errors with their tracebacks), NUL-terminated, without
-   * a newline at the end; NULL: stderr. Must not call into the host. */
+  /* Gets what would go to stderr (unhandled errors with their tracebacks, why bide_new failed),
+   * NUL-terminated, without a newline at the end; NULL: stderr. Must not call into the host. */
   void (*report)(void *ud, const char *message);
   void *report_ud;
   /* The standard libraries to open beside the base library, package and coroutine, by name with
@@ -66,15 +67,18 @@ typedef struct bide_options {
    * memory`; the host goes on. */
   size_t memory_limit;
   /* Seconds that a task may compute before others run: it is then suspended in mid-code and goes on
-   * later, as if it had called bide.sleep(0) there. 0: never, but for bide.compute. */
+   * later, as if it had called bide.sleep(0) there. 0: never, but for bide.compute. Negative and
+   * NaN are refused. */
   double cpu_slice;
   /* Seconds of CPU time for each run (a bide_call, or all between two times when no task lives);
-   * past it the run is stopped with code EBUDGET, for good: no pcall keeps it. */
+   * past it the run is stopped with code EBUDGET, for good: no pcall keeps it. 0: none. Negative,
+   * NaN and infinite are refused. */
   double cpu_budget;
   unsigned interruptible; /* nonzero: bide_interrupt reaches a script that computes */
   /* The last three, and bide.compute, have the kernel send this signal to the thread that runs the
    * host, only while it does; 0: SIGRTMIN + 7. What was installed for it before is still called for
-   * signals that are not bide's, and put back when the last host that uses it is freed. */
+   * signals that are not bide's, and put back when the last host that uses it is freed. Refused are
+   * SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGKILL and SIGSTOP. */
   int signal;
   unsigned max_tasks;   /* alive at once */
   unsigned max_timers;  /* sleeps, and deadlines, and limits of operations: so many of each */
@@ -83,13 +87,15 @@ typedef struct bide_options {
   /* Nonzero: the script can reach nothing but what is listed in docs/embedding.md; also refuses
    * finalizers and bounds what could not be interrupted. */
   unsigned sandbox;
-  /* In a sandbox: what may be connected to, "host:port" each, ended by NULL: "*" stands for any
-   * host or any port. NULL: no network at all. Copied. */
+  /* In a sandbox: what may be connected to, "host:port" each, ended by NULL: a name or address as
+   * the script will give it, IPv6 addresses in brackets ("[::1]:80"); "*" stands for any host or
+   * any port. NULL: no network at all. Copied. Refused without a sandbox, or when malformed. */
   const char *const *network;
   /* In a sandbox: a directory beneath which files may be read: by loadfile, dofile and require
    * (root/?.lua, root/?/init.lua; text only), and as certificates for TLS. Paths are relative to
    * it; neither ".." nor symbolic links lead out of it (where the kernel lacks openat2, links are
-   * not followed at all). Regular files alone; nothing can be written. NULL: no files. */
+   * not followed at all). Regular files alone; nothing can be written. NULL: no files. Refused
+   * without a sandbox. */
   const char *root;
 } bide_options;
 
@@ -102,8 +108,9 @@ typedef struct bide_options {
 
 /* Makes a host: a new Lua state with the standard libraries and bide, which `require "bide"` finds.
  * `options` may be NULL and is not kept (nor is what it points to, but for `loop` and the
- * functions). NULL when memory or handles are lacking, or an option is wrong; `report` is told
- * which. The host may be made on one thread and used on another, by one at a time. */
+ * functions). NULL when memory or handles are lacking, or an option is wrong; `report` or stderr is
+ * told which (stderr too when `size` does not reach `report`). The host may be made on one thread
+ * and used on another, by one at a time. */
 BIDE_API bide_host *bide_new(const bide_options *options);
 
 /* Ends a host: cancels all its tasks, newest first, and refuses every further wait; runs their

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_options.c: what bide_new does with its options, and what C reads of tasks and errors. */
+/* test_options.c: what bide_new does with its options, and what C reads of tasks and errors. What
+ * it refuses is in test_refusals.c. */
 #include "check.h"
 
 #include <stdio.h>
@@ -8,13 +9,6 @@
 #include <unistd.h>
 
 #include <lauxlib.h>
-
-static char told[200];
-
-static void on_report(void *ud, const char *message) {
-  CHECK(ud == told);
-  snprintf(told, sizeof told, "%s", message);
-}
 
 static void version_of_header_and_library(void) {
   char text[40];
@@ -66,18 +60,6 @@ static void bides_modules_need_few_libraries(void) {
                    "s:close() require 'bide.socket'.tcp():close() return res.body") == 0);
   CHECK_STR(result(host), "echo");
   end_host(host, &h);
-}
-
-static void refuses_a_library_that_is_none(void) {
-  bide_options o = BIDE_OPTIONS;
-  o.libs = "string strong";
-  o.report = on_report;
-  o.report_ud = told;
-  told[0] = '\0';
-  CHECK(bide_new(&o) == NULL);
-  CHECK_STR(told, "bide: no standard library is named 'strong'");
-  o.report = NULL;
-  CHECK(bide_new(&o) == NULL);
 }
 
 /* A caller that was built with an older header knows of fewer options. */
@@ -224,7 +206,6 @@ int main(int argc, char **argv) {
       {"version_of_header_and_library", version_of_header_and_library},
       {"opens_the_libraries_it_is_told", opens_the_libraries_it_is_told},
       {"bides_modules_need_few_libraries", bides_modules_need_few_libraries},
-      {"refuses_a_library_that_is_none", refuses_a_library_that_is_none},
       {"takes_options_of_an_older_header", takes_options_of_an_older_header},
       {"frees_nothing", frees_nothing},
       {"bytecode_is_not_for_a_sandbox", bytecode_is_not_for_a_sandbox},
