@@ -253,10 +253,19 @@ BIDE_API bide_future *bide_future_new(lua_State *L);
 BIDE_API void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg),
                                     void *arg);
 
+/* What the future is called where bide tells what is waited for or has failed: in timeouts
+ * and dumps, and as `op` of errors that have no other; NULL: "await", as it is without a
+ * call. Not copied: a static string. While the caller has an end of the future. */
+BIDE_API void bide_future_name(bide_future *f, const char *name);
+
 /* Suspends the running task until `f` is filled; its results are what the calling function returns.
  * Only as `return bide_await(L, f)`, once per future (a second raises while the first waits); also
  * later than in the function that made it, and in another task of the host. Raises what the future
- * was rejected with, or ECANCELED. */
+ * was rejected with, or ECANCELED.
+ *
+ * It takes `f` whatever happens: also when it raises without having waited, the caller need not
+ * (and must not) forget it; the cancel hook is called as for a cancelled await. Only a future that
+ * is awaited already, or is another host's, stays what it is. */
 BIDE_API int bide_await(lua_State *L, bide_future *f);
 /* Nobody will await it; the cancel hook is called if it is not filled yet. */
 BIDE_API void bide_future_forget(bide_future *f);
@@ -265,6 +274,8 @@ BIDE_API void bide_future_forget(bide_future *f);
  * and may raise. Not called when the await was cancelled: then `drop` is, if it is not NULL. */
 typedef int (*bide_push_fn)(lua_State *L, void *arg);
 
+/* The first to fill it counts. A second call does nothing while the future is still there, which is
+ * until the task has gone on: never rely on it. */
 BIDE_API void bide_resolve(bide_future *f, bide_push_fn push, void *arg, void (*drop)(void *arg));
 BIDE_API void bide_resolve_nothing(bide_future *f);
 BIDE_API void bide_resolve_integer(bide_future *f, lua_Integer value);
