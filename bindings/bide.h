@@ -137,6 +137,13 @@ BIDE_API bide_host *bide_host_of(lua_State *L);
 /* Bytes held for the host; 0 unless it has a memory limit. */
 BIDE_API size_t bide_memory(const bide_host *host);
 
+/* A pointer of the caller's, NULL at first, with which bide does nothing: for C functions and
+ * callbacks, which get at the host by bide_host_of or as an argument. From any thread, until
+ * bide_free is called, and in what that calls (hooks, posted calls, finalizers); set and read in
+ * one piece, and what was done before it was set is seen by who reads it. */
+BIDE_API void bide_set_data(bide_host *host, void *data);
+BIDE_API void *bide_data(const bide_host *host);
+
 /* ---- running scripts ---- */
 
 /* Compiles a file, or `size` bytes at `chunk`, and pushes the function on bide_lua(host). `name` as
@@ -155,7 +162,8 @@ BIDE_API int bide_call(bide_host *host, int nargs, int nresults);
 
 /* Starts the function below `nargs` arguments on bide_lua(host) as a task; replaces them by the
  * task. It first runs when the loop does: in bide_run, or in uv_run on the caller's own loop. On
- * BIDE_ERROR the error is pushed instead. */
+ * BIDE_ERROR the error stands in their place; on UV_ENOMEM, and UV_ECANCELED once the host is being
+ * freed, nothing does. */
 BIDE_API int bide_spawn(bide_host *host, int nargs);
 
 /* Runs the loop. UV_RUN_DEFAULT: until no task is left, raising EDEADLK in waits that can't end.
@@ -219,11 +227,12 @@ BIDE_API int bide_unhandled(bide_host *host);
 
 /* Debug mode: warnings (reported as unhandled errors are) when a task holds the loop for longer
  * than 50 ms, ends as if it had not been cancelled, or fails with its handle dropped. Slower. 0, or
- * BIDE_ERROR (no memory). The environment variable BIDE_DEBUG=1 does the same. */
+ * BIDE_ERROR (no memory; the error is pushed). The environment variable BIDE_DEBUG=1 does the same.
+ */
 BIDE_API int bide_debug(bide_host *host, int on);
 
-/* Reports (options.report, or stderr) the tree of tasks: what each waits for, since when, where. On
- * the loop's thread, from anywhere but a signal handler. */
+/* Reports (options.report, or stderr) the tree of tasks: what each waits for, since when, where; or
+ * that it cannot, for lack of memory. On the loop's thread, from anywhere but a signal handler. */
 BIDE_API void bide_dump(bide_host *host);
 /* From a signal handler on the loop's thread: nonzero if Lua code of a task is running; it then
  * dumps at its next instruction. Else do it from a callback of the loop. */
@@ -253,9 +262,9 @@ BIDE_API bide_future *bide_future_new(lua_State *L);
 BIDE_API void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg),
                                     void *arg);
 
-/* What the future is called where bide tells what is waited for or has failed: in timeouts
- * and dumps, and as `op` of errors that have no other; NULL: "await", as it is without a
- * call. Not copied: a static string. While the caller has an end of the future. */
+/* What the future is called where bide tells of it: in timeouts and dumps, and as `op` of errors
+ * that have no other; NULL: "await", as it is without a call. Not copied: a static string. While
+ * the caller has an end of the future. What bide_work waits for is called "work". */
 BIDE_API void bide_future_name(bide_future *f, const char *name);
 
 /* Suspends the running task until `f` is filled; its results are what the calling function returns.

@@ -10,6 +10,8 @@
 
 #include <lauxlib.h>
 
+static int told; /* calls of what a test hands in */
+
 static void version_of_header_and_library(void) {
   char text[40];
   snprintf(text, sizeof text, "%d.%d.%d", BIDE_VERSION_MAJOR, BIDE_VERSION_MINOR,
@@ -201,6 +203,97 @@ static void raises_errors_with_a_code(void) {
   end_host(host, &h);
 }
 
+/* ---- the caller's pointer ---- */
+
+static char mine;
+
+static void read_data(void *host) {
+  CHECK(bide_data(host) == &mine);
+  bide_set_data(host, NULL);
+}
+
+static int l_check_data(lua_State *L) {
+  CHECK(bide_data(bide_host_of(L)) == &mine);
+  told++;
+  return 0;
+}
+
+/* Of any thread's, and as long as the host's. */
+static void keeps_a_pointer(void) {
+  held h;
+  uv_thread_t thread;
+  bide_host *host = begin_host(NULL, &h);
+  CHECK(bide_data(host) == NULL);
+  bide_set_data(host, &mine);
+  CHECK(uv_thread_create(&thread, read_data, host) == 0);
+  uv_thread_join(&thread);
+  CHECK(bide_data(host) == NULL);
+  bide_set_data(host, &mine);
+  told = 0;
+  lua_register(bide_lua(host), "check_data", l_check_data);
+  CHECK(run_script(host, "check_data() keep = setmetatable({}, {__gc = check_data})") == 0);
+  end_host(host, &h);
+  CHECK(told == 2);
+}
+
+/* ---- what cannot be done ---- */
+
+static int lacking; /* memory, for whatever would grow */
+
+static void *lacking_alloc(void *ud, void *p, size_t osize, size_t nsize) {
+  if (nsize > 0 && lacking && (!p || nsize > osize)) return NULL;
+  return held_alloc(ud, p, osize, nsize);
+}
+
+static void on_report(void *ud, const char *message) {
+  (void)ud;
+  reports++;
+  snprintf(last_report, sizeof last_report, "%s", message);
+}
+
+static void tells_of_lacking_memory(void) {
+  bide_options o = BIDE_OPTIONS;
+  held h = {0};
+  bide_host *host;
+  o.alloc = lacking_alloc;
+  o.alloc_ud = &h;
+  o.report = on_report;
+  host = bide_new(&o);
+  CHECK(luaL_loadstring(bide_lua(host), "return 1") == 0);
+  reports = 0;
+  lacking = 1;
+  bide_dump(host);
+  CHECK(reports == 1);
+  CHECK_STR(last_report, "bide: cannot show the tasks: not enough memory");
+  CHECK(bide_debug(host, 1) == BIDE_ERROR && lua_gettop(bide_lua(host)) == 2);
+  CHECK_STR(lua_tostring(bide_lua(host), -1), "not enough memory");
+  lua_pushinteger(bide_lua(host), 1); /* an argument */
+  lua_remove(bide_lua(host), 2);
+  CHECK(bide_spawn(host, 1) == UV_ENOMEM && lua_gettop(bide_lua(host)) == 0);
+  lacking = 0;
+  end_host(host, &h);
+}
+
+static int l_spawn_late(lua_State *L) {
+  bide_host *host = bide_host_of(L);
+  int top = lua_gettop(bide_lua(host));
+  lua_pushcfunction(bide_lua(host), l_spawn_late);
+  lua_pushinteger(bide_lua(host), 1);
+  CHECK(bide_spawn(host, 1) == UV_ECANCELED && lua_gettop(bide_lua(host)) == top);
+  told++;
+  return 0;
+}
+
+static void spawns_nothing_in_a_host_being_freed(void) {
+  held h;
+  bide_host *host = begin_host(NULL, &h);
+  told = 0;
+  lua_register(bide_lua(host), "spawn_late", l_spawn_late);
+  CHECK(run_script(host, "keep = setmetatable({}, {__gc = spawn_late})") == 0);
+  end_host(host, &h);
+  CHECK(told == 1);
+}
+
 int main(int argc, char **argv) {
   static const test tests[] = {
       {"version_of_header_and_library", version_of_header_and_library},
@@ -213,6 +306,9 @@ int main(int argc, char **argv) {
       {"reads_errors_of_tasks", reads_errors_of_tasks},
       {"cancels_one_task", cancels_one_task},
       {"raises_errors_with_a_code", raises_errors_with_a_code},
+      {"keeps_a_pointer", keeps_a_pointer},
+      {"tells_of_lacking_memory", tells_of_lacking_memory},
+      {"spawns_nothing_in_a_host_being_freed", spawns_nothing_in_a_host_being_freed},
       {NULL, NULL},
   };
   return run_tests(argc, argv, tests);
