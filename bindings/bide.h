@@ -43,14 +43,15 @@ BIDE_API const char *bide_version(void);
 
 /* ---- hosts ---- */
 
-/* All zero is the default of each; set `size` to sizeof(bide_options), as BIDE_OPTIONS does. */
+/* All zero is the default of each; set `size` to sizeof(bide_options), as BIDE_OPTIONS does. A size
+ * of 0, and an option set that the library is too old for, are refused. */
 typedef struct bide_options {
   size_t size;     /* of this struct as the caller knows it */
   uv_loop_t *loop; /* the caller's loop, used but never closed; NULL: one of its own */
   lua_Alloc alloc; /* for all memory of the host; NULL: realloc and free */
   void *alloc_ud;
-  /* Gets what would go to stderr (unhandled errors with their tracebacks), NUL-terminated, without
-   * a newline at the end; NULL: stderr. Must not call into the host. */
+  /* Gets what would go to stderr (unhandled errors with their tracebacks, why bide_new failed),
+   * NUL-terminated, without a newline at the end; NULL: stderr. Must not call into the host. */
   void (*report)(void *ud, const char *message);
   void *report_ud;
   /* The standard libraries to open beside the base library, package and coroutine, by name with
@@ -66,15 +67,18 @@ typedef struct bide_options {
    * memory`; the host goes on. */
   size_t memory_limit;
   /* Seconds that a task may compute before others run: it is then suspended in mid-code and goes on
-   * later, as if it had called bide.sleep(0) there. 0: never, but for bide.compute. */
+   * later, as if it had called bide.sleep(0) there. 0: never, but for bide.compute. Negative and
+   * NaN are refused. */
   double cpu_slice;
   /* Seconds of CPU time for each run (a bide_call, or all between two times when no task lives);
-   * past it the run is stopped with code EBUDGET, for good: no pcall keeps it. */
+   * past it the run is stopped with code EBUDGET, for good: no pcall keeps it. 0: none. Negative,
+   * NaN and infinite are refused. */
   double cpu_budget;
   unsigned interruptible; /* nonzero: bide_interrupt reaches a script that computes */
   /* The last three, and bide.compute, have the kernel send this signal to the thread that runs the
    * host, only while it does; 0: SIGRTMIN + 7. What was installed for it before is still called for
-   * signals that are not bide's, and put back when the last host that uses it is freed. */
+   * signals that are not bide's, and put back when the last host that uses it is freed. Refused are
+   * SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGKILL and SIGSTOP. */
   int signal;
   unsigned max_tasks;   /* alive at once */
   unsigned max_timers;  /* sleeps, and deadlines, and limits of operations: so many of each */
@@ -83,13 +87,15 @@ typedef struct bide_options {
   /* Nonzero: the script can reach nothing but what is listed in docs/embedding.md; also refuses
    * finalizers and bounds what could not be interrupted. */
   unsigned sandbox;
-  /* In a sandbox: what may be connected to, "host:port" each, ended by NULL: "*" stands for any
-   * host or any port. NULL: no network at all. Copied. */
+  /* In a sandbox: what may be connected to, "host:port" each, ended by NULL: a name or address as
+   * the script will give it, IPv6 addresses in brackets ("[::1]:80"); "*" stands for any host or
+   * any port. NULL: no network at all. Copied. Refused without a sandbox, or when malformed. */
   const char *const *network;
   /* In a sandbox: a directory beneath which files may be read: by loadfile, dofile and require
    * (root/?.lua, root/?/init.lua; text only), and as certificates for TLS. Paths are relative to
    * it; neither ".." nor symbolic links lead out of it (where the kernel lacks openat2, links are
-   * not followed at all). Regular files alone; nothing can be written. NULL: no files. */
+   * not followed at all). Regular files alone; nothing can be written. NULL: no files. Refused
+   * without a sandbox. */
   const char *root;
 } bide_options;
 
@@ -102,8 +108,9 @@ typedef struct bide_options {
 
 /* Makes a host: a new Lua state with the standard libraries and bide, which `require "bide"` finds.
  * `options` may be NULL and is not kept (nor is what it points to, but for `loop` and the
- * functions). NULL when memory or handles are lacking, or an option is wrong; `report` is told
- * which. The host may be made on one thread and used on another, by one at a time. */
+ * functions). NULL when memory or handles are lacking, or an option is wrong; `report` or stderr is
+ * told which (stderr too when `size` does not reach `report`). The host may be made on one thread
+ * and used on another, by one at a time. */
 BIDE_API bide_host *bide_new(const bide_options *options);
 
 /* Ends a host: cancels all its tasks, newest first, and refuses every further wait; runs their
@@ -130,10 +137,18 @@ BIDE_API bide_host *bide_host_of(lua_State *L);
 /* Bytes held for the host; 0 unless it has a memory limit. */
 BIDE_API size_t bide_memory(const bide_host *host);
 
+/* A pointer of the caller's, NULL at first, with which bide does nothing: for C functions and
+ * callbacks, which get at the host by bide_host_of or as an argument. From any thread, until
+ * bide_free is called, and in what that calls (hooks, posted calls, finalizers); set and read in
+ * one piece, and what was done before it was set is seen by who reads it. */
+BIDE_API void bide_set_data(bide_host *host, void *data);
+BIDE_API void *bide_data(const bide_host *host);
+
 /* ---- running scripts ---- */
 
-/* Compiles a file, or `size` bytes of text at `chunk`, and pushes the function on bide_lua(host).
- * `name` as for luaL_loadbuffer ("=name", "@file"). On BIDE_ERROR the message is pushed instead. */
+/* Compiles a file, or `size` bytes at `chunk`, and pushes the function on bide_lua(host). `name` as
+ * for luaL_loadbuffer ("=name", "@file"). Text or what luac made; in a sandbox text only: bytecode
+ * is nothing that limits hold for. On BIDE_ERROR the message is pushed instead. */
 BIDE_API int bide_load_file(bide_host *host, const char *path);
 BIDE_API int bide_load_string(bide_host *host, const char *chunk, size_t size, const char *name);
 
@@ -147,7 +162,8 @@ BIDE_API int bide_call(bide_host *host, int nargs, int nresults);
 
 /* Starts the function below `nargs` arguments on bide_lua(host) as a task; replaces them by the
  * task. It first runs when the loop does: in bide_run, or in uv_run on the caller's own loop. On
- * BIDE_ERROR the error is pushed instead. */
+ * BIDE_ERROR the error stands in their place; on UV_ENOMEM, and UV_ECANCELED once the host is being
+ * freed, nothing does. */
 BIDE_API int bide_spawn(bide_host *host, int nargs);
 
 /* Runs the loop. UV_RUN_DEFAULT: until no task is left, raising EDEADLK in waits that can't end.
@@ -211,11 +227,12 @@ BIDE_API int bide_unhandled(bide_host *host);
 
 /* Debug mode: warnings (reported as unhandled errors are) when a task holds the loop for longer
  * than 50 ms, ends as if it had not been cancelled, or fails with its handle dropped. Slower. 0, or
- * BIDE_ERROR (no memory). The environment variable BIDE_DEBUG=1 does the same. */
+ * BIDE_ERROR (no memory; the error is pushed). The environment variable BIDE_DEBUG=1 does the same.
+ */
 BIDE_API int bide_debug(bide_host *host, int on);
 
-/* Reports (options.report, or stderr) the tree of tasks: what each waits for, since when, where. On
- * the loop's thread, from anywhere but a signal handler. */
+/* Reports (options.report, or stderr) the tree of tasks: what each waits for, since when, where; or
+ * that it cannot, for lack of memory. On the loop's thread, from anywhere but a signal handler. */
 BIDE_API void bide_dump(bide_host *host);
 /* From a signal handler on the loop's thread: nonzero if Lua code of a task is running; it then
  * dumps at its next instruction. Else do it from a callback of the loop. */
@@ -245,10 +262,19 @@ BIDE_API bide_future *bide_future_new(lua_State *L);
 BIDE_API void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg),
                                     void *arg);
 
+/* What the future is called where bide tells of it: in timeouts and dumps, and as `op` of errors
+ * that have no other; NULL: "await", as it is without a call. Not copied: a static string. While
+ * the caller has an end of the future. What bide_work waits for is called "work". */
+BIDE_API void bide_future_name(bide_future *f, const char *name);
+
 /* Suspends the running task until `f` is filled; its results are what the calling function returns.
  * Only as `return bide_await(L, f)`, once per future (a second raises while the first waits); also
  * later than in the function that made it, and in another task of the host. Raises what the future
- * was rejected with, or ECANCELED. */
+ * was rejected with, or ECANCELED.
+ *
+ * It takes `f` whatever happens: also when it raises without having waited, the caller need not
+ * (and must not) forget it; the cancel hook is called as for a cancelled await. Only a future that
+ * is awaited already, or is another host's, stays what it is. */
 BIDE_API int bide_await(lua_State *L, bide_future *f);
 /* Nobody will await it; the cancel hook is called if it is not filled yet. */
 BIDE_API void bide_future_forget(bide_future *f);
@@ -257,6 +283,8 @@ BIDE_API void bide_future_forget(bide_future *f);
  * and may raise. Not called when the await was cancelled: then `drop` is, if it is not NULL. */
 typedef int (*bide_push_fn)(lua_State *L, void *arg);
 
+/* The first to fill it counts. A second call does nothing while the future is still there, which is
+ * until the task has gone on: never rely on it. */
 BIDE_API void bide_resolve(bide_future *f, bide_push_fn push, void *arg, void (*drop)(void *arg));
 BIDE_API void bide_resolve_nothing(bide_future *f);
 BIDE_API void bide_resolve_integer(bide_future *f, lua_Integer value);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* embed.c: bide.h for C programs: making and freeing hosts, running a script in one to its end.
- * Tasks beside a caller's own loop are in embed_drive.c, C functions that wait in embed_future.c,
- * calls from other threads in embed_post.c, the sandbox in embed_sandbox.c. */
+ * What is refused among the options is in embed_options.c, tasks beside a caller's own loop in
+ * embed_drive.c, C functions that wait in embed_future.c, calls from other threads in embed_post.c,
+ * the sandbox in embed_sandbox.c. */
 #include "bindings.h"
 #include "core/error.h"
 #include "core/limit.h"
@@ -16,7 +17,6 @@
 #include "stock.h"
 
 #include <lualib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,9 +27,10 @@ const char *bide_version(void) {
 /* ---- a loop of the host's own ---- */
 
 /* It outlives the state, whose finalizers may close what C code has put there. */
-static uv_loop_t *new_loop(void) {
+static uv_loop_t *new_loop(int *status) {
   uv_loop_t *loop = malloc(sizeof *loop);
-  if (loop && bide__loop_init(loop) == 0) return loop;
+  *status = loop ? bide__loop_init(loop) : UV_ENOMEM;
+  if (*status == 0) return loop;
   free(loop);
   return NULL;
 }
@@ -218,11 +219,21 @@ static int open_host(lua_State *L) {
   return 1;
 }
 
+/* The message of the error on top; some of those beneath begin with our name. */
+static void report_error(lua_State *L, const bide_options *o) {
+  const char *text =
+      lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "the host cannot be made";
+  bide__options_refuse(o, "%s", strncmp(text, "bide: ", 6) == 0 ? text + 6 : text);
+}
+
 static bide_host *make(bide_options *o, struct bide_policy *policy) {
   lua_State *L = new_state(o);
   bide_host *h;
   struct bide_post *post;
-  if (!L) return NULL;
+  if (!L) {
+    bide__options_refuse(o, "not enough memory for a Lua state");
+    return NULL;
+  }
   /* Nothing made here is garbage soon: collecting it would only take time. */
   lua_gc(L, LUA_GCSTOP);
   lua_pushcfunction(L, open_host);
@@ -234,7 +245,7 @@ static bide_host *make(bide_options *o, struct bide_policy *policy) {
     lua_gc(L, LUA_GCRESTART);
     return h;
   }
-  if (o->report) o->report(o->report_ud, lua_tostring(L, -1)); /* always a string here */
+  report_error(L, o);
   h = bide__host_of(L);
   post = h ? h->post : NULL;
   close_state(L);
@@ -242,17 +253,30 @@ static bide_host *make(bide_options *o, struct bide_policy *policy) {
   return NULL;
 }
 
+/* 0 or why there is none, which is then reported. */
+static int open_policy(const bide_options *o, struct bide_policy **policy) {
+  int status = 0;
+  if (!o->sandbox) return 0;
+  *policy = bide__policy_new(o->network, o->root, &status);
+  if (status == UV_ENOMEM) bide__options_refuse(o, "not enough memory");
+  else if (status != 0)
+    bide__options_refuse(o, "the root '%.200s' cannot be opened: %s", o->root,
+                         bide__code_text(status));
+  return status;
+}
+
 bide_host *bide_new(const bide_options *options) {
   bide_options o = BIDE_OPTIONS;
   struct bide_policy *policy = NULL;
   uv_loop_t *own = NULL;
   bide_host *h = NULL;
-  int status = 0;
-  if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-  if (!o.loop) o.loop = own = new_loop();
-  if (o.sandbox) policy = bide__policy_new(o.network, o.root, &status);
-  if (status != 0 && o.report && o.root) o.report(o.report_ud, "bide: the root cannot be opened");
-  if (o.loop && status == 0) h = make(&o, policy);
+  int status;
+  if (bide__options_take(&o, options) != 0 || open_policy(&o, &policy) != 0) return NULL;
+  if (!o.loop) {
+    o.loop = own = new_loop(&status);
+    if (!own) bide__options_refuse(&o, "a loop cannot be made: %s", bide__code_text(status));
+  }
+  if (o.loop) h = make(&o, policy);
   if (h) {
     h->embed_loop = own;
     return h;
@@ -298,9 +322,15 @@ int bide_unhandled(bide_host *h) {
 
 /* ---- loading ---- */
 
-/* Protected: luaL_loadfile makes the chunk's name before it calls the compiler. */
+/* Bytecode is not checked by Lua: whoever chooses it can do anything. */
+static const char *mode_of(const bide_host *h) {
+  return h->policy ? "t" : NULL;
+}
+
+/* Protected: luaL_loadfilex makes the chunk's name before it calls the compiler. */
 static int load_file(lua_State *L) {
-  if (luaL_loadfile(L, lua_touserdata(L, 1)) != LUA_OK) return lua_error(L);
+  const char *path = lua_touserdata(L, 1);
+  if (luaL_loadfilex(L, path, mode_of(bide__host_of(L))) != LUA_OK) return lua_error(L);
   return 1;
 }
 
@@ -313,7 +343,7 @@ int bide_load_file(bide_host *h, const char *path) {
 
 int bide_load_string(bide_host *h, const char *chunk, size_t size, const char *name) {
   if (!h->current) bide__meter_relieve(h);
-  return luaL_loadbuffer(h->main, chunk, size, name) == LUA_OK ? 0 : BIDE_ERROR;
+  return luaL_loadbufferx(h->main, chunk, size, name, mode_of(h)) == LUA_OK ? 0 : BIDE_ERROR;
 }
 
 /* ---- one call, to its end ---- */

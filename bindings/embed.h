@@ -21,6 +21,12 @@ void bide__post_let_go(bide_host *h);
  * and cuts the others off from the host. */
 void bide__futures_close(bide_host *h);
 
+/* Copies what the caller of bide_new knows of into `o`, which has all defaults. 0, or UV_EINVAL
+ * when something is wrong with them, which is then reported. */
+int bide__options_take(bide_options *o, const bide_options *given);
+/* Reports why there is no host; returns UV_EINVAL. */
+int bide__options_refuse(const bide_options *o, const char *format, ...);
+
 /* Shrinks the libraries of a state, before a script has run in it. May raise. */
 void bide__sandbox(lua_State *L, bide_host *h);
 /* Then: loadfile, dofile and require for files beneath the policy's root. May raise. */

@@ -20,8 +20,10 @@ static int spawn_protected(lua_State *L) {
 
 int bide_spawn(bide_host *h, int nargs) {
   lua_State *L = h->main;
-  if (h->closed) return UV_ECANCELED;
-  if (bide__run_base(h) != 0) return UV_ENOMEM;
+  if (h->closed || bide__run_base(h) != 0) {
+    lua_pop(L, nargs + 1);
+    return h->closed ? UV_ECANCELED : UV_ENOMEM;
+  }
   bide__stop_reset(h);
   lua_pushcfunction(L, spawn_protected);
   lua_insert(L, -(nargs + 2));

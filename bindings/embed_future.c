@@ -7,6 +7,7 @@
 #include "core/sched.h"
 #include "embed.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct bide_future {
   unsigned char awaiter; /* awaits it, or may still */
   unsigned char begun;   /* bide_await was called */
   unsigned char always;  /* drop is called after push too */
+  const char *name;      /* borrowed: static */
   bide_push_fn push;
   void (*drop)(void *arg);
   void *arg;
@@ -52,6 +54,7 @@ static bide_future *make(bide_host *h) {
     return NULL;
   }
   f->host = h;
+  f->name = "await";
   f->cost = sizeof *f;
   f->filler = f->awaiter = 1;
   f->next = h->futures;
@@ -91,6 +94,10 @@ static void call_cancel(bide_future *f) {
 void bide_future_on_cancel(bide_future *f, void (*cancel)(bide_future *f, void *arg), void *arg) {
   f->cancel = cancel;
   f->cancel_arg = arg;
+}
+
+void bide_future_name(bide_future *f, const char *name) {
+  f->name = name ? name : "await";
 }
 
 void bide_future_forget(bide_future *f) {
@@ -144,18 +151,22 @@ static void drop_await(bide_wait *w) {
   else release(f);
 }
 
-static const bide_waitops ops = {"await", abort_await, NULL, drop_await, 0};
+static void describe_await(const bide_wait *w, char *buf, size_t size) {
+  snprintf(buf, size, "%s", bide_container(w, const bide_future, wait)->name);
+}
+
+static const bide_waitops ops = {"await", abort_await, describe_await, drop_await, 0};
 
 static void push_rejected(lua_State *L, bide_host *h, const bide_future *f) {
   const char *code = f->text, *op, *message;
   if (f->state == DROPPED) {
-    bide__error_push(L, h, "EDEADLK", "await", "the C function dropped its future");
+    bide__error_push(L, h, "EDEADLK", f->name, "the C function dropped its future");
   } else if (!code) {
-    bide__error_push(L, h, "ENOMEM", "await", "not enough memory");
+    bide__error_push(L, h, "ENOMEM", f->name, "not enough memory");
   } else {
     op = code + strlen(code) + 1;
     message = op + strlen(op) + 1;
-    bide__error_push(L, h, code, *op ? op : "await", "%s", *message ? message : code);
+    bide__error_push(L, h, code, *op ? op : f->name, "%s", *message ? message : code);
   }
 }
 
@@ -174,11 +185,12 @@ static int push_results(lua_State *L) {
 
 static int k_await(lua_State *L, bide_host *h, bide_wait *w) {
   bide_future *f = bide_container(w, bide_future, wait);
+  const char *name = f->name;
   int status = w->status, base = lua_gettop(L);
   if (status < 0) {
     f->awaiter = 0;
     release(f);
-    return bide__raise_status(L, h, status, "await");
+    return bide__raise_status(L, h, status, name);
   }
   lua_pushcfunction(L, push_results);
   lua_pushlightuserdata(L, f);
@@ -188,15 +200,23 @@ static int k_await(lua_State *L, bide_host *h, bide_wait *w) {
   return status == LUA_OK ? lua_gettop(L) - base : lua_error(L);
 }
 
+/* Raises that the caller cannot wait; to a handler of errors called for that it is the result. */
+static int refuse(lua_State *L, bide_host *h, const char *name) {
+  return bide__checkpoint(L, h, name) ? bide__refuse(L, h) : 0;
+}
+
 int bide_await(lua_State *L, bide_future *f) {
   bide_host *h = bide__host_of(L);
+  const char *name = f->name;
   int refused;
   if (f->begun || h != f->host)
     return luaL_error(L, f->begun ? "this future of C is awaited already"
                                   : "this future of C belongs to another host");
-  if (!can_wait(L, h)) bide_future_forget(f);
-  refused = bide__checkpoint(L, h, "await");
-  if (refused && !can_wait(L, h)) return luaL_error(L, "cannot wait here");
+  if (!can_wait(L, h)) {
+    bide_future_forget(f);
+    return refuse(L, h, name);
+  }
+  refused = bide__checkpoint(L, h, name);
   f->begun = 1;
   if (f->state != PENDING && !refused) return bide__complete_foreign(L, h, &f->wait, 0, k_await);
   bide__wait_init(h, &f->wait, &ops);
@@ -241,6 +261,7 @@ static int push_integer(lua_State *L, void *arg) {
 }
 
 void bide_resolve_integer(bide_future *f, lua_Integer value) {
+  if (!f->filler) return;
   f->integer = value;
   bide_resolve(f, push_integer, f, NULL);
 }
@@ -336,6 +357,7 @@ static int queue(bide_host *h, work *w) {
   }
   h->closing_handles++;
   bide_future_on_cancel(w->future, cancel_work, w);
+  bide_future_name(w->future, "work");
   return 0;
 }
 
@@ -350,6 +372,6 @@ int bide_work(lua_State *L, const bide_job *job, void *arg) {
   }
   if (job->drop) job->drop(arg);
   if (!h) return luaL_error(L, "bide is not loaded in this Lua state");
-  (void)bide__checkpoint(L, h, "work");
+  if (!can_wait(L, h)) return refuse(L, h, "work");
   return bide__raise_status(L, h, rc, "work");
 }

@@ -12,9 +12,7 @@ static int debug_protected(lua_State *L) {
 int bide_debug(bide_host *h, int on) {
   lua_pushcfunction(h->main, debug_protected);
   lua_pushboolean(h->main, on);
-  if (lua_pcall(h->main, 1, 0, 0) == LUA_OK) return 0;
-  lua_pop(h->main, 1);
-  return BIDE_ERROR;
+  return lua_pcall(h->main, 1, 0, 0) == LUA_OK ? 0 : BIDE_ERROR;
 }
 
 void bide_dump(bide_host *h) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* embed_post.c: calls from other threads. One mutex guards the list of calls; it is never held
- * while user code runs. It is malloc'd, as are the calls: the host's allocator is not for other
- * threads, and both are used until the host's state is gone. */
+/* embed_post.c: calls from other threads, and the caller's pointer. One mutex guards the list of
+ * calls; it is never held while user code runs. It is malloc'd, as are the calls: the host's
+ * allocator is not for other threads, and both are used until the host's state is gone. */
 #include "embed.h"
 
 #include "core/slice.h"
@@ -126,6 +126,14 @@ int bide_post(bide_host *h, bide_post_fn fn, void *arg) {
   if (!closed) return 0;
   free(c);
   return UV_ECANCELED;
+}
+
+void bide_set_data(bide_host *h, void *data) {
+  atomic_store_explicit(&h->data, data, memory_order_release);
+}
+
+void *bide_data(const bide_host *h) {
+  return atomic_load_explicit(&h->data, memory_order_acquire);
 }
 
 int bide_interrupt(bide_host *h) {

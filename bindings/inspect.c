@@ -237,12 +237,22 @@ static int dump_protected(lua_State *L) {
   return 0;
 }
 
+static void report_no_dump(bide_host *h, const char *why) {
+  char text[200];
+  snprintf(text, sizeof text, "bide: cannot show the tasks: %s", why ? why : "unknown error");
+  bide__report(h, text);
+}
+
 void bide__dump(lua_State *L, bide_host *h, int stack) {
-  (void)h;
-  if (!lua_checkstack(L, LUA_MINSTACK)) return;
+  if (!lua_checkstack(L, LUA_MINSTACK)) {
+    report_no_dump(h, "not enough memory");
+    return;
+  }
   lua_pushcfunction(L, dump_protected);
   lua_pushboolean(L, stack);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  report_no_dump(h, lua_tostring(L, -1));
+  lua_pop(L, 1);
 }
 
 /* ---- Lua ---- */

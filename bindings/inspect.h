@@ -7,8 +7,8 @@
 
 /* Pushes the text of the tree of all tasks. L is the thread that runs. May raise (memory). */
 void bide__push_dump(lua_State *L, bide_host *h);
-/* Reports that text (bide__report), with the stack of the running task if `stack`; raises nothing.
- * From Lua code or from a callback of the loop. */
+/* Reports that text (bide__report), with the stack of the running task if `stack`, or why there is
+ * none; raises nothing. From Lua code or from a callback of the loop. */
 void bide__dump(lua_State *L, bide_host *h, int stack);
 
 #endif

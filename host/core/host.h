@@ -163,6 +163,7 @@ struct bide_host {
   unsigned char stop_at_rest;  /* leave uv_run when the base run has no task left */
   struct bide_future *futures; /* of C, not freed yet */
   struct bide_post *post;      /* wake-ups from other threads; embedded hosts only */
+  _Atomic(void *) data;        /* the embedder's own; any thread */
   void (*report)(void *ud, const char *message); /* the embedder's, or NULL: stderr */
   void *report_ud;
   lua_Alloc alloc;

@@ -26,36 +26,45 @@ struct bide_policy {
   char *network[]; /* owned, in this block */
 };
 
-bide_policy *bide__policy_new(const char *const *network, const char *root, int *status) {
-  size_t n = 0, size = 0, i;
-  bide_policy *p;
-  char *text;
-  for (; network && network[n]; n++) size += strlen(network[n]) + 1;
-  *status = UV_ENOMEM;
-  p = malloc(sizeof *p + n * sizeof p->network[0] + size);
-  if (!p) return NULL;
-  p->root = root ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-  if (root && p->root < 0) {
-    *status = uv_translate_sys_error(errno);
-    free(p);
-    return NULL;
-  }
-  *status = 0;
-  p->n = n;
-  text = (char *)&p->network[n];
-  for (i = 0; i < n; i++) {
-    p->network[i] = text;
-    text = strcpy(text, network[i]) + strlen(network[i]) + 1;
-  }
-  return p;
-}
-
-void bide__policy_free(bide_policy *p) {
-  if (p && p->root >= 0) close(p->root);
-  free(p);
-}
-
 /* ---- network ---- */
+
+static int is_port(const char *s) {
+  size_t n = strspn(s, "0123456789");
+  if (strcmp(s, "*") == 0) return 1;
+  return n > 0 && n < 6 && s[n] == '\0' && *s != '0' && atoi(s) <= 65535;
+}
+
+static int is_ipv6(const char *s, size_t n) {
+  char text[64];
+  struct in6_addr address;
+  if (n >= sizeof text) return 0;
+  memcpy(text, s, n);
+  text[n] = '\0';
+  return uv_inet_pton(AF_INET6, text, &address) == 0;
+}
+
+static int is_host(const char *s, size_t n) {
+  if (n == 1 && *s == '*') return 1;
+  if (n > 2 && s[0] == '[' && s[n - 1] == ']') return is_ipv6(s + 1, n - 2);
+  return n > 0 && strcspn(s, "/@?#*[]:% \t\r\n") == n; /* s goes on with ":port" */
+}
+
+const char *bide__policy_flaw(const char *const *network) {
+  for (; network && *network; network++) {
+    const char *colon = strrchr(*network, ':');
+    if (!colon || !is_port(colon + 1) || !is_host(*network, (size_t)(colon - *network)))
+      return *network;
+  }
+  return NULL;
+}
+
+/* Without brackets: scripts and URLs name the bare address. Returns where the next may stand. */
+static char *copy_entry(char *to, const char *entry) {
+  for (; *entry; entry++)
+    if (*entry != '[' && *entry != ']') *to++ = *entry;
+  *to = '\0';
+  return to + 1;
+}
 
 /* The last colon parts them: an IPv6 address has others. `port` NULL: whatever port. */
 static int allows(const char *entry, const char *host, const char *port) {
@@ -87,6 +96,37 @@ int bide__may_resolve(const bide_host *h, const char *host) {
 
 int bide__may_open(const bide_host *h) {
   return h->policy ? UV_EACCES : 0;
+}
+
+/* ---- making and freeing ---- */
+
+bide_policy *bide__policy_new(const char *const *network, const char *root, int *status) {
+  size_t n = 0, size = 0, i;
+  bide_policy *p;
+  char *text;
+  for (; network && network[n]; n++) size += strlen(network[n]) + 1;
+  *status = UV_ENOMEM;
+  p = malloc(sizeof *p + n * sizeof p->network[0] + size);
+  if (!p) return NULL;
+  p->root = root ? open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  if (root && p->root < 0) {
+    *status = uv_translate_sys_error(errno);
+    free(p);
+    return NULL;
+  }
+  *status = 0;
+  p->n = n;
+  text = (char *)&p->network[n];
+  for (i = 0; i < n; i++) {
+    p->network[i] = text;
+    text = copy_entry(text, network[i]);
+  }
+  return p;
+}
+
+void bide__policy_free(bide_policy *p) {
+  if (p && p->root >= 0) close(p->root);
+  free(p);
 }
 
 /* ---- files ---- */

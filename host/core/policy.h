@@ -10,9 +10,13 @@
 
 typedef struct bide_policy bide_policy;
 
-/* `network`: "host:port" each, NULL at the end, "*" for any; NULL: none. `root`: the directory
- * whose files may be read; NULL: none. Copied, opened. NULL and *status (negative) without memory
- * or such a directory. Outlives the state. */
+/* The first entry of `network` that is malformed, or NULL: a name or IPv4 address, or an IPv6
+ * address in brackets, or "*"; a colon; a port from 1 on, or "*". */
+const char *bide__policy_flaw(const char *const *network);
+
+/* `network`: "host:port" each, without a flaw, NULL at the end, "*" for any; NULL: none. `root`:
+ * the directory whose files may be read; NULL: none. Copied, opened. NULL and *status (negative)
+ * without memory or such a directory. Outlives the state. */
 bide_policy *bide__policy_new(const char *const *network, const char *root, int *status);
 void bide__policy_free(bide_policy *p);
 

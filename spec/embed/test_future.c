@@ -62,6 +62,42 @@ static int push_error(lua_State *L, void *arg) {
   return luaL_error(L, "%s", (const char *)arg);
 }
 
+/* Work on the pool. */
+typedef struct sum {
+  int from, to;
+  long total;
+  int fails;
+} sum;
+
+static void add_up(void *arg) {
+  sum *s = arg;
+  int i;
+  for (i = s->from; i <= s->to; i++) s->total += i;
+  usleep(2000);
+}
+
+static int push_sum(lua_State *L, void *arg) {
+  const sum *s = arg;
+  if (s->fails) return luaL_error(L, "no sum");
+  lua_pushinteger(L, s->total);
+  return 1;
+}
+
+static void drop_sum(void *arg) {
+  dropped++;
+  free(arg);
+}
+
+static const bide_job sum_job = {add_up, push_sum, NULL, drop_sum};
+
+static int l_sum(lua_State *L) {
+  sum *s = calloc(1, sizeof *s);
+  s->from = 1;
+  s->to = (int)lua_tointeger(L, 1);
+  s->fails = lua_toboolean(L, 2);
+  return bide_work(L, &sum_job, s);
+}
+
 static bide_host *begin(held *h) {
   bide_host *host = begin_host(NULL, h);
   lua_State *L = bide_lua(host);
@@ -125,6 +161,27 @@ static void fill_before_the_await(void) {
   end_host(host, &h);
 }
 
+static int l_fill_twice(lua_State *L) {
+  (void)L;
+  bide_resolve_integer(made, 1);
+  bide_resolve_integer(made, 2);
+  bide_resolve_string(made, "three", 5);
+  bide_reject(made, "EFOUR", NULL, NULL);
+  bide_future_drop(made);
+  return 0;
+}
+
+/* While it has not been continued, it is still there. */
+static void the_first_to_fill_counts(void) {
+  held h;
+  bide_host *host = begin(&h);
+  lua_register(bide_lua(host), "fill_twice", l_fill_twice);
+  CHECK(run_script(host, "local t = bide.spawn(wait) bide.sleep(0) fill_twice()\n"
+                         "return t:await()") == 0);
+  CHECK_STR(result(host), "1");
+  end_host(host, &h);
+}
+
 static void await_twice_raises(void) {
   held h;
   bide_host *host = begin(&h);
@@ -146,6 +203,26 @@ static void await_where_lua_cannot_yield(void) {
   CHECK(cancelled == 1);
   CHECK(run_script(host, "local ok, err = pcall(bide.run, function() end) assert(ok)") == 0);
   CHECK(luaL_dostring(bide_lua(host), "wait()") != 0); /* outside of a run */
+  end_host(host, &h);
+}
+
+/* Lua calls a handler of errors once more for the error that is raised in it: a wait then has that
+ * error as its result, so that it ends. */
+static void await_in_a_handler_of_errors(void) {
+  held h;
+  bide_host *host = begin(&h);
+  hook_drops = 1;
+  lua_register(bide_lua(host), "sum", l_sum);
+  CHECK(run_script(host, "local n = 0 begin()\n"
+                         "xpcall(error, function() n = n + 1 if n == 1 then finish() end end)\n"
+                         "return n") == 0);
+  CHECK_STR(result(host), "2");
+  CHECK(cancelled == 1);
+  CHECK(run_script(host, "local n = 0\n"
+                         "local _, err = xpcall(error, function() n = n + 1 return sum(1) end)\n"
+                         "assert(n == 2 and err.op == 'work') return err") == 0);
+  CHECK_STR(result(host), "ENOYIELD");
+  CHECK(dropped == 2);
   end_host(host, &h);
 }
 
@@ -223,41 +300,6 @@ static void host_freed_before_the_await(void) {
 }
 
 /* ---- work on the pool ---- */
-
-typedef struct sum {
-  int from, to;
-  long total;
-  int fails;
-} sum;
-
-static void add_up(void *arg) {
-  sum *s = arg;
-  int i;
-  for (i = s->from; i <= s->to; i++) s->total += i;
-  usleep(2000);
-}
-
-static int push_sum(lua_State *L, void *arg) {
-  const sum *s = arg;
-  if (s->fails) return luaL_error(L, "no sum");
-  lua_pushinteger(L, s->total);
-  return 1;
-}
-
-static void drop_sum(void *arg) {
-  dropped++;
-  free(arg);
-}
-
-static const bide_job sum_job = {add_up, push_sum, NULL, drop_sum};
-
-static int l_sum(lua_State *L) {
-  sum *s = calloc(1, sizeof *s);
-  s->from = 1;
-  s->to = (int)lua_tointeger(L, 1);
-  s->fails = lua_toboolean(L, 2);
-  return bide_work(L, &sum_job, s);
-}
 
 static void work_on_the_pool(void) {
   held h;
@@ -402,8 +444,10 @@ int main(int argc, char **argv) {
   static const test tests[] = {
       {"fill_in_all_ways", fill_in_all_ways},
       {"fill_before_the_await", fill_before_the_await},
+      {"the_first_to_fill_counts", the_first_to_fill_counts},
       {"await_twice_raises", await_twice_raises},
       {"await_where_lua_cannot_yield", await_where_lua_cannot_yield},
+      {"await_in_a_handler_of_errors", await_in_a_handler_of_errors},
       {"cancel_calls_the_hook_once", cancel_calls_the_hook_once},
       {"await_in_a_cancelled_task", await_in_a_cancelled_task},
       {"completion_beats_cancellation", completion_beats_cancellation},
