@@ -320,7 +320,8 @@ BIDE_API int bide_raise(lua_State *L, const char *code, const char *op, const ch
 /* ---- from other threads ---- */
 
 /* Calls fn(host, arg) on the loop's thread, soon, in order of posting, outside of any task. From
- * any thread, until bide_free has returned (a thread that does not know must be joined first). 0,
+ * any thread, until bide_free is called; a thread that does not know of that must be joined before
+ * it, or at the latest by what bide_free itself calls: a cancel hook, a finalizer of the state. 0,
  * UV_ENOMEM, or UV_ECANCELED once the host is being freed: then `fn` is never called. Calls posted
  * before that run at the latest in bide_free. It does not keep the loop alive. */
 typedef void (*bide_post_fn)(bide_host *host, void *arg);

@@ -51,11 +51,7 @@ static int run_host(arguments *args) {
   bide_options options = BIDE_OPTIONS;
   options.cpu_slice = args->slice;
   bide_host *host = bide_new(&options);
-  if (!host) {
-    fprintf(stderr, "bide: cannot start: not enough memory%s\n",
-            args->slice > 0 ? ", or no timer signals for --slice" : "");
-    return EXIT_FAILURE;
-  }
+  if (!host) return EXIT_FAILURE; /* why stands on stderr */
   int status = EXIT_FAILURE;
   int error = interrupt_start(host);
   if (error < 0) fprintf(stderr, "bide: cannot start: %s\n", uv_strerror(error));
