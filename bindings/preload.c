@@ -24,6 +24,36 @@ void bide__preload_tls(lua_State *L) {
   lua_setfield(L, LUA_REGISTRYINDEX, BIDE_TLS_MODULE);
 }
 
+/* A `require` that makes way for that of bide.require (a module may wait while it loads) when it is
+ * first called: to compile that takes a part of the start of a script that requires nothing. */
+static const char require_text[] =
+    "local stock, own, loading = ...\n"
+    "local pcall, error = pcall, error\n"
+    "local function require(...)\n"
+    "  if not own then\n"
+    "    if loading then return stock(...) end -- by bide.require itself\n"
+    "    loading = true\n"
+    "    local ok, result = pcall(stock, 'bide.require')\n"
+    "    loading = nil\n"
+    "    if not ok then error(result, 0) end\n"
+    "    own = result\n"
+    "    if _G.require == require then _G.require = own end\n"
+    "  end\n"
+    "  return own(...)\n"
+    "end\n"
+    "return require\n";
+
+static void replace_require(lua_State *L) {
+  if (luaL_loadbufferx(L, require_text, sizeof require_text - 1, "=bide/preload", "t") != LUA_OK)
+    lua_error(L);
+  if (lua_getglobal(L, "require") == LUA_TNIL) {
+    lua_pop(L, 2);
+    return;
+  }
+  lua_call(L, 1, 1);
+  lua_setglobal(L, "require");
+}
+
 void bide__preload(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   for (lua_Integer i = 0; bide__lua_files[i].module; i++) {
@@ -34,4 +64,5 @@ void bide__preload(lua_State *L) {
   lua_pushcfunction(L, luaopen_bide_core);
   lua_setfield(L, -2, "bide.core");
   lua_pop(L, 1);
+  replace_require(L);
 }

@@ -22,8 +22,9 @@ extern const bide__lua_file bide__lua_files[];
 
 /* The one for the part that uses OpenSSL alone, which is found without the package library. */
 void bide__preload_tls(lua_State *L);
-/* Puts a loader for each compiled-in module, Lua and C, into package.preload. Needs the package
- * library open and may raise (memory): call it protected. Leaves the stack as it was. */
+/* Puts a loader for each compiled-in module, Lua and C, into package.preload, and replaces the
+ * global `require` (if there is one) by one that may wait. May raise (memory): call it protected.
+ * Leaves the stack as it was. */
 void bide__preload(lua_State *L);
 
 #endif

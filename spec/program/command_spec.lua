@@ -158,6 +158,16 @@ describe("the command line", function()
     assert.equal("", bide("-e", "warn 'said'").err)
   end)
 
+  it("requires modules that wait, though the script has not required bide", function()
+    script("waits.lua", "local bide = require 'bide' bide.sleep(0.001) return 'waited'")
+    local path = script("uses_waits.lua", [[
+      local require = require -- as some do
+      print(require "waits", require "waits", package.loaded.waits)
+    ]])
+    assert.same({ status = 0, out = "waited\twaited\twaited\n", err = "" }, bide(path))
+    compare { script("wants.lua", "require 'not there'") }
+  end)
+
   it("finds Lua modules beside the script, also through a link", function()
     script("beside.lua", "return 'found'")
     os.execute(("mkdir -p %s/pack && echo 'return \"init\"' >%s/pack/init.lua"):format(dir, dir))
