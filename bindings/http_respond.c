@@ -122,7 +122,7 @@ static void sort_results(lua_State *L, answer *a) {
   int isnum, type;
   lua_settop(L, BODY);
   if (lua_type(L, STATUS) != LUA_TNUMBER) { /* the body alone */
-    if (!lua_isnil(L, HEADERS))
+    if (!lua_isnil(L, HEADERS) || !lua_isnil(L, BODY))
       luaL_error(L, "handler returned %s as status (integer expected)", luaL_typename(L, STATUS));
     lua_pushvalue(L, STATUS);
     lua_replace(L, BODY);

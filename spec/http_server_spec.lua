@@ -436,6 +436,8 @@ describe("bide.http.serve", function()
       ["a status out of range"] = function() return 99, nil, "" end,
       ["a body that is none"] = function() return 200, nil, {} end,
       ["headers that are none"] = function() return 200, "x", "" end,
+      ["a body without a status"] = function() return nil, nil, "body" end,
+      ["a body behind a body"] = function() return "body", nil, "x" end,
       ["a wrong content-length"] = function() return 200, { ["content-length"] = "3" }, "x" end,
     } do
       it("counts " .. what .. " as a failure", function()
