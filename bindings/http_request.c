@@ -186,14 +186,21 @@ static int l_read(lua_State *L) {
   return read_piece(L, h, r);
 }
 
-/* req:chunks(): iterator over the pieces. */
+/* The iterator of chunks: its third upvalue is the request, whatever it is called with. */
+static int l_next_piece(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(3));
+  return l_read(L);
+}
+
+/* req:chunks(): iterator over the pieces; can be handed on as a body. */
 static int l_chunks(lua_State *L) {
   bide__http_check(L, bide__httplib(L), 1, BIDE_HT_REQUEST);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, lua_upvalueindex(2));
-  lua_pushcclosure(L, l_read, 2);
   lua_pushvalue(L, 1);
-  return 2;
+  lua_pushcclosure(L, l_next_piece, 3);
+  return 1;
 }
 
 static int take_body(lua_State *L, bide_host *h, bide_hsreq *r) {
