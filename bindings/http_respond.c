@@ -89,7 +89,7 @@ static void put_head(lua_State *L, answer *a) {
     bide__out_put(&a->out, bide__http_date(&lib->http), BIDE_H1_DATE);
     bide__out_slice_put(&a->out, BIDE_SLICE("\r\n"));
   }
-  if (!a->type && a->kind == BODY_STRING && a->length > 0)
+  if (!a->type && a->kind == BODY_STRING && a->length > 0 && !bodyless(a->status))
     bide__out_slice_put(&a->out, BIDE_SLICE("content-type: text/plain; charset=utf-8\r\n"));
   put_framing(a);
   bide__h1_put_end(&a->out);

@@ -214,6 +214,20 @@ describe("bide.http.serve", function()
       assert.matches("\r\nB: 1\r\nA: 2\r\nB: 3\r\n", raw.exchange(base, get_close))
     end)
 
+    it("a type for strings, where none is given and there is a body", function()
+      local results = {
+        plain = { "hello" }, given = { 200, { ["Content-Type"] = "a/b" }, "hello" },
+        empty = { "" }, streamed = { 200, nil, function() end },
+        ["204"] = { 204, nil, "x" }, ["304"] = { 304, nil, "x" },
+      }
+      local types = { plain = "text/plain; charset=utf-8", given = "a/b" }
+      local base = raw.serve(function(req) return table.unpack(results[req.path:sub(2)], 1, 3) end)
+      for name in pairs(results) do
+        local res = bide.http_get(base .. "/" .. name)
+        assert.equal(types[name], res.headers["content-type"], name)
+      end
+    end)
+
     it("204 when the handler returns nothing", function()
       local base = raw.serve(function() end)
       local answer = raw.exchange(base, get_close)
