@@ -78,10 +78,10 @@ local function set_body(req, body, content_type)
 end
 
 function rewrite.json(value, req)
-  local ok, body = pcall(encode.json, value)
-  if not ok then
-    return nil, "option 'json': " .. tostring(body):gsub("^[^:]+:%d+: ", "", 1)
-  end
+  local encoder, err = encode.json "encode"
+  if not encoder then return nil, "option 'json': " .. err end
+  local ok, body = pcall(encoder, value)
+  if not ok then return nil, "option 'json': " .. tostring(body) end
   return set_body(req, body, "application/json")
 end
 
@@ -284,7 +284,9 @@ http.cookie_jar = cookies.jar
 
 -- Of a request: what is no JSON is the client's fault.
 local function decode_json(what, text, request)
-  local ok, value = pcall(encode.parse_json, text)
+  local decoder, missing = encode.json "decode"
+  if not decoder then core.raise("ENOTSUP", "json", what, missing) end
+  local ok, value = pcall(decoder, text)
   if ok then return value end
   local _, err = pcall(core.raise, "EPROTO", "json", what, "not JSON: " .. tostring(value))
   if request then blame(request, err) end
