@@ -175,7 +175,7 @@ static void parse_proxy(lua_State *L, int arg, bide_slice text, bide_url *url) {
   if (rc < 0)
     luaL_argerror(
         L, arg,
-        lua_pushfstring(L, "option 'proxy' must be an http URL: %s", bide__url_error_text(rc)));
+        lua_pushfstring(L, "option 'proxy': http URL expected: %s", bide__url_error_text(rc)));
 }
 
 static void parse_url(lua_State *L, int arg, bide_url *url) {
@@ -297,11 +297,11 @@ static int attempt(lua_State *L, int url_arg, int arg) {
   head = bide__compose(L, lib, method, &url, &spec, spec.proxy.p && !spec.tunnel);
   if (!bide__out_ok(&spec.proxy_auth))
     return luaL_error(L, "header 'proxy-authorization' is too long");
-  if (bide__url_is_secure(&url)) context = bide__tls_client_find(L, h, OPTS, &spec.tls);
+  if (bide__url_is_secure(&url)) context = bide__tls_client_find(L, h, arg, &spec.tls);
   if (body.n > SHORT_BODY) { /* what can raise comes before the anchor, what is borrowed behind */
     lua_pushvalue(L, BODY);
     ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (context) context = bide__tls_client_find(L, h, OPTS, &spec.tls);
+    if (context) context = bide__tls_client_find(L, h, arg, &spec.tls);
   }
   hx = bide__hx_new(&lib->http, pool);
   if (!hx || fill(hx, L, &url, &proxy, &spec, context, head, body) != 0) {

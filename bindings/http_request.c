@@ -301,10 +301,14 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+static int l_json(lua_State *L) {
+  return bide__http_json(L, BIDE_HT_REQUEST, BIDE_HF_REQUEST_JSON);
+}
+
 void bide__http_open_request(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg meta[] = {
       {"__newindex", l_newindex}, {"__tostring", l_tostring}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"read", l_read}, {"chunks", l_chunks}, {"json", bide__http_json}, {NULL, NULL}};
+      {"read", l_read}, {"chunks", l_chunks}, {"json", l_json}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_REQUEST, "bide.http.request", meta, methods, fields, l_index);
 }

@@ -73,10 +73,14 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
+static int l_json(lua_State *L) {
+  return bide__http_json(L, BIDE_HT_RESPONSE, BIDE_HF_RESPONSE_JSON);
+}
+
 void bide__http_open_response(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg meta[] = {
       {"__newindex", l_newindex}, {"__tostring", l_tostring}, {"__close", l_close}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"close", l_close}, {"json", bide__http_json}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", l_close}, {"json", l_json}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_RESPONSE, "bide.http.response", meta, methods,
                   bide__response_fields, l_index);
 }

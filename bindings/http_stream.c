@@ -369,6 +369,10 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+static int l_json(lua_State *L) {
+  return bide__http_json(L, BIDE_HT_STREAM, BIDE_HF_STREAM_JSON);
+}
+
 void bide__http_open_stream(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg meta[] = {{"__newindex", l_newindex},
                                   {"__tostring", l_tostring},
@@ -377,7 +381,7 @@ void bide__http_open_stream(lua_State *L, bide_httplib *lib) {
                                   {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"read", l_read},     {"read_all", l_read_all}, {"chunks", l_chunks},      {"lines", l_lines},
-      {"events", l_events}, {"close", l_close},       {"json", bide__http_json}, {NULL, NULL}};
+      {"events", l_events}, {"close", l_close},       {"json", l_json}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_STREAM, "bide.http.stream", meta, methods, bide__response_fields,
                   l_index);
 }

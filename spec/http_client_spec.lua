@@ -4,6 +4,7 @@
 local bide = require "bide"
 local process = require "spec.support.process"
 local raw = require "spec.support.http"
+local script = require "spec.support.script"
 local tasks = require "spec.support.tasks"
 local http, mirror = bide.http, raw.mirror
 
@@ -60,7 +61,6 @@ describe("bide.http", function()
       end
       assert.equal("", http.head(base).body)
       assert.equal("PURGE /", http.request { url = base, method = "PURGE" }.body:match("^[^\n]*"))
-      assert.equal(bide.http_get, http.get)
     end)
 
     it("the method that the options name instead", function()
@@ -216,6 +216,62 @@ describe("bide.http", function()
         X = "\0" } do
         assert.error_matches(function() http.get(base, { headers = { [name] = value } }) end,
           "header")
+      end
+    end)
+
+    it("and says what an option may be", function()
+      for option, text in pairs {
+        timeout = "seconds (a number, 0 or more) or table by phase", redirects = "number, 0 or more,",
+        max_body = "number, 0 or more,", stream = "boolean", headers = "table",
+      } do
+        local _, err = pcall(http.get, base, { [option] = "x" })
+        assert.equal(("bad argument #2 to 'bide.http.get' (option '%s': %s expected, got x)")
+          :format(option, text), err)
+      end
+      assert.error_matches(function() http.get(base, { timeout = { read = "x" } }) end,
+        "option 'timeout.read': seconds %(a number, 0 or more%) expected, got x")
+    end)
+
+    it("as the argument that they came in, whatever stands before it", function()
+      local session <close> = http.session {}
+      local url = "https://127.0.0.1:1/"
+      local text = "(option 'key': without option 'cert')"
+      for place, f in pairs {
+        ["#2 to 'get' "] = function() http.get(url, { key = "x" }) end,
+        ["#1 to 'request' "] = function() http.request { url = url, key = "x" } end,
+        ["#2 to 'put' "] = function() session:put(url, { key = "x" }) end,
+      } do
+        assert.matches(place .. text, select(2, pcall(f)), 1, true)
+      end
+    end)
+
+    it("by the name that a function was called by, before anything of it has run", function()
+      local result = script.run [[
+        local bide = require "bide"
+        for _, name in ipairs { "get", "post", "request", "serve", "session" } do
+          print((select(2, pcall(bide.http[name], 5)):match "#1 to '(.-)'"))
+        end
+        print((select(2, pcall(bide.http_get, 5)):match "#1 to '(.-)'"))
+        print(require "bide.http" == bide.http, bide.http.session ~= nil)
+      ]]
+      assert.equal("bide.http.get\nbide.http.post\nbide.http.request\nbide.http.serve\n"
+        .. "bide.http.session\nbide.http_get\ntrue\ttrue\n", result.out)
+    end)
+
+    it("what is no response, or request, of methods", function()
+      local base = raw.serve(function(req)
+        for _ = 1, 2 do -- the second time the real one is there
+          local _, err = pcall(function() req.json() end)
+          assert.matches("#1 to 'json' (http request expected, got no value)", err, 1, true)
+          pcall(req.json, req)
+        end
+        return "1"
+      end)
+      for _, stream in ipairs { false, true } do
+        local res <close> = http.get(base, { stream = stream })
+        local _, err = pcall(function() res.json() end)
+        assert.matches("#1 to 'json' (http response expected, got no value)", err, 1, true)
+        assert.equal(1, res:json())
       end
     end)
   end)

@@ -246,6 +246,6 @@ describe("https through a proxy", function()
 
   it("leaves a proxy that is asked by a URL of https alone", function()
     local _, err = pcall(http.get, "https://localhost/", { proxy = "https://127.0.0.1:1" })
-    assert.matches("option 'proxy' must be an http URL", tostring(err))
+    assert.matches("option 'proxy': http URL expected", tostring(err))
   end)
 end)
