@@ -46,8 +46,7 @@ static bool is_redirect(int status) {
 static void raise_with_url(lua_State *L, const char *code, const char *message) {
   bide__error_push(L, bide__host(L), code, lua_tostring(L, METHOD), "%s: %s", lua_tostring(L, URL),
                    message);
-  lua_pushvalue(L, URL);
-  lua_setfield(L, -2, "url");
+  bide__failure_set_url(L, lua_tostring(L, URL));
   lua_error(L);
 }
 
@@ -229,13 +228,16 @@ static bide_horigin *find_origin(bide_hx *hx, const bide_url *url, const bide_ur
   char text[BIDE_ADDR_TEXT + BIDE_HOST_MAX + 64];
   bide_out key = bide__out(text, sizeof text);
   const bide_url *peer = spec->proxy.p && !spec->tunnel ? proxy : url;
+  bide_horigin *o;
   bide_hvia via;
   if (peer == proxy) bide__out_slice_put(&key, BIDE_SLICE("proxy "));
   bide__url_put_origin(&key, peer);
   if (!bide__out_ok(&key)) return NULL;
-  if (!spec->tunnel)
-    return bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port, context,
-                              NULL);
+  if (!spec->tunnel) {
+    o = bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port, context, NULL);
+    if (o) o->is_proxy = peer == proxy;
+    return o;
+  }
   via = (bide_hvia){.host = proxy->host, .port = proxy->port};
   via.connect = put_connect(hx->http, bide__out_slice(&key), bide__out_slice(&spec->proxy_auth));
   if (!via.connect.n) return NULL;

@@ -80,8 +80,7 @@ static int raise_at_url(lua_State *L, bide_hstream *st, const char *code, const 
   lua_getiuservalue(L, 1, BIDE_STREAM_UV_URL);
   lua_pushfstring(L, message, (LUAI_UACINT)limit);
   bide__error_push(L, st->host, code, op, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
-  lua_pushvalue(L, -3);
-  lua_setfield(L, -2, "url");
+  bide__failure_set_url(L, lua_tostring(L, -3));
   return lua_error(L);
 }
 

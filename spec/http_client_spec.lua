@@ -276,6 +276,27 @@ describe("bide.http", function()
     end)
   end)
 
+  it("tells in an error where it wanted to go", function()
+    local base, server = raw.raw_server(function(stream)
+      raw.read_head(stream)
+      stream:write "HTTP/1.1 302 x\r\nLocation: /\r\n\r\n"
+    end)
+    local port = tonumber(base:match "%d+$")
+    local session = http.session {}
+    local loop = raw.error_of(session.get, session, base .. "/a", { redirects = 1 })
+    assert.same({ "ELOOP", "127.0.0.1", port }, { loop.code, loop.host, loop.port })
+    server:close()
+    local err = raw.error_of(session.get, session, base .. "/a")
+    assert.same({ "ECONNREFUSED", base .. "/a", "127.0.0.1", port, "connect" },
+      { err.code, err.url, err.host, err.port, err.phase })
+    assert.is_nil(err.proxy)
+    err = raw.error_of(http.get, "https://[::1]:1/")
+    assert.same({ "::1", 1 }, { err.host, err.port })
+    session:close()
+    err = raw.error_of(session.get, session, "http://a.example/")
+    assert.same({ "EBADF", "a.example", 80 }, { err.code, err.host, err.port })
+  end)
+
   describe("times out by phase:", function()
     local silent
     before_each(function()
