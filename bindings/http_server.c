@@ -461,7 +461,7 @@ void bide__http_open_server(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg methods[] = {
       {"address", l_address}, {"close", l_close}, {"wait", l_wait}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_SERVER, "bide.http.server", meta, methods, NULL, NULL);
-  lib->handle_ref = make_ref(L, lib, bide__http_handle, "http request");
+  lib->handle_ref = make_ref(L, lib, bide__http_handle, BIDE_HS_TASK);
   lib->spawn_ref = make_ref(L, lib, spawn_ready, NULL);
   lib->dispatch_ref = make_ref(L, lib, l_dispatch, "http server");
   lib->log_ref = make_ref(L, lib, bide__http_spawn_log, NULL);
