@@ -221,8 +221,9 @@ describe("bide.http", function()
 
     it("and says what an option may be", function()
       for option, text in pairs {
-        timeout = "seconds (a number, 0 or more) or table by phase", redirects = "number, 0 or more,",
-        max_body = "number, 0 or more,", stream = "boolean", headers = "table",
+        timeout = "seconds (a number, 0 or more) or table by phase",
+        redirects = "number, 0 or more,", max_body = "number, 0 or more,",
+        stream = "boolean", headers = "table",
       } do
         local _, err = pcall(http.get, base, { [option] = "x" })
         assert.equal(("bad argument #2 to 'bide.http.get' (option '%s': %s expected, got x)")
@@ -259,8 +260,8 @@ describe("bide.http", function()
     end)
 
     it("what is no response, or request, of methods", function()
-      local base = raw.serve(function(req)
-        for _ = 1, 2 do -- the second time the real one is there
+      local server = raw.serve(function(req)
+        for _ = 1, 2 do -- the second time its Lua half is there
           local _, err = pcall(function() req.json() end)
           assert.matches("#1 to 'json' (http request expected, got no value)", err, 1, true)
           pcall(req.json, req)
@@ -268,7 +269,7 @@ describe("bide.http", function()
         return "1"
       end)
       for _, stream in ipairs { false, true } do
-        local res <close> = http.get(base, { stream = stream })
+        local res <close> = http.get(server, { stream = stream })
         local _, err = pcall(function() res.json() end)
         assert.matches("#1 to 'json' (http response expected, got no value)", err, 1, true)
         assert.equal(1, res:json())

@@ -448,7 +448,8 @@ describe("a stream", function()
     wrong("bad argument #1 to 'lines' (table of options expected, got number)",
       function() a:lines(100) end)
     wrong("bad argument #1 to 'lines' (unknown option 'max')", function() a:lines { max = 1 } end)
-    wrong("bad argument #1 to 'read_line' (option 'limit'", function() a:read_line { limit = "x" } end)
+    wrong("bad argument #1 to 'read_line' (option 'limit'",
+      function() a:read_line { limit = "x" } end)
     wrong("option 'limit'", function() a:read_all { limit = -1 } end)
     wrong("bad argument #2 to 'write' (string expected, got table)",
       function() a:write("x", {}) end)

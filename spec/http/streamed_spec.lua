@@ -167,8 +167,10 @@ describe("bide.http", function()
         return "data: a\n\ndata: b\n\n"
       end)
       assert.equal("abc", http.post(base, { body = "abc" }).body)
-      for method, expected in pairs { lines = { "data: a", "", "data: b", "" }, events = { "a", "b" },
-        chunks = { "data: a\n\ndata: b\n\n" } } do
+      for method, expected in pairs {
+        lines = { "data: a", "", "data: b", "" }, events = { "a", "b" },
+        chunks = { "data: a\n\ndata: b\n\n" },
+      } do
         local res <close> = http.get(base, { stream = true })
         local next_one, found = res[method](res), {}
         local value = next_one()
