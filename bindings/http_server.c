@@ -215,8 +215,7 @@ static int int_option(lua_State *L, const char *name, int def, int max) {
 
 static bool bool_option(lua_State *L, const char *name) {
   int type = lua_getfield(L, 1, name), v = lua_toboolean(L, -1);
-  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    bide__opt_refuse(L, 1, name, "boolean");
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN) bide__opt_refuse(L, 1, name, "boolean");
   lua_pop(L, 1);
   return v != 0;
 }
@@ -239,8 +238,7 @@ static uint8_t cancel_option(lua_State *L) {
   uint8_t when = BIDE_HS_GONE_LOST;
   if (type == LUA_TSTRING && strcmp(lua_tostring(L, -1), "half") == 0) when = BIDE_HS_GONE_HALF;
   else if (type == LUA_TBOOLEAN) when = lua_toboolean(L, -1) ? when : BIDE_HS_GONE_NEVER;
-  else if (type != LUA_TNIL)
-    bide__opt_refuse(L, 1, "cancel_on_close", "boolean or \"half\"");
+  else if (type != LUA_TNIL) bide__opt_refuse(L, 1, "cancel_on_close", "boolean or \"half\"");
   lua_pop(L, 1);
   return when;
 }

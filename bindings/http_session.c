@@ -53,8 +53,7 @@ static int l_session_method(lua_State *L) {
 static void open_table(lua_State *L, int idx) {
   luaL_checktype(L, idx, LUA_TTABLE);
   lua_settop(L, idx);
-  if (lua_getfield(L, idx, "url") != LUA_TSTRING)
-    bide__opt_refuse(L, idx, "url", "string");
+  if (lua_getfield(L, idx, "url") != LUA_TSTRING) bide__opt_refuse(L, idx, "url", "string");
   lua_insert(L, idx);
   if (!push_method(L, idx + 1, idx)) lua_pushliteral(L, "GET");
 }

@@ -379,8 +379,8 @@ void bide__http_open_stream(lua_State *L, bide_httplib *lib) {
                                   {"__gc", l_gc},
                                   {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"read", l_read},     {"read_all", l_read_all}, {"chunks", l_chunks},      {"lines", l_lines},
-      {"events", l_events}, {"close", l_close},       {"json", l_json}, {NULL, NULL}};
+      {"read", l_read},     {"read_all", l_read_all}, {"chunks", l_chunks}, {"lines", l_lines},
+      {"events", l_events}, {"close", l_close},       {"json", l_json},     {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_STREAM, "bide.http.stream", meta, methods, bide__response_fields,
                   l_index);
 }

@@ -89,8 +89,8 @@ struct bide_horigin {
   bide_slice connect;         /* … and what that one is asked */
   uint16_t via_port;
   bool is_proxy; /* requests to it are for others */
-  size_t size; /* of this, with all names */
-  char host[]; /* ended by NUL, as all names here */
+  size_t size;   /* of this, with all names */
+  char host[];   /* ended by NUL, as all names here */
 };
 
 /* A tunnel through a proxy: its host and port, and the request for the tunnel. */
