@@ -51,36 +51,18 @@ void bide__http_type(lua_State *L, bide_httplib *lib, int type, const char *name
   lib->mt[type] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* setup{prepare=, follow=, received=, request={…}, response={…}, stream={…}}: takes what is written
- * in Lua; lua/bide/http.lua calls it once. */
+/* setup{prepare=, follow=, …}: takes what is written in Lua; lua/bide/http.lua calls it once. */
 static int l_setup(lua_State *L) {
-  static const char *const helpers[BIDE_HF_COUNT] = {"prepare", "follow", "received"};
-  static const struct {
-    const char *name;
-    int type;
-  } methods[] = {
-      {"request", BIDE_HT_REQUEST}, {"response", BIDE_HT_RESPONSE}, {"stream", BIDE_HT_STREAM}};
+  static const char *const helpers[BIDE_HF_COUNT] = {
+      "prepare", "follow", "received", "request_json", "response_json", "stream_json"};
   bide_httplib *lib = bide__httplib(L);
   size_t i;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  for (i = 0; i < sizeof methods / sizeof methods[0]; i++)
-    luaL_argexpected(L, lua_getfield(L, 1, methods[i].name) == LUA_TTABLE, 1, methods[i].name);
   for (i = 0; i < BIDE_HF_COUNT; i++) {
     luaL_unref(L, LUA_REGISTRYINDEX, lib->helpers[i]);
     lua_getfield(L, 1, helpers[i]);
     lib->helpers[i] = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
-  for (i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, lib->methods[methods[i].type]);
-    lua_pushvalue(L, 2 + (int)i);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-      lua_pushvalue(L, -2);
-      lua_insert(L, -2);
-      lua_rawset(L, -5);
-    }
-    lua_pop(L, 2);
   }
   return 0;
 }
@@ -92,18 +74,24 @@ static int k_one(lua_State *L, int status, lua_KContext ctx) {
   return 1;
 }
 
+/* Until then the C half alone stands in package.loaded (libs.c). */
 void bide__http_load(lua_State *L, bide_httplib *lib) {
   if (lib->helpers[BIDE_HF_PREPARE] != LUA_NOREF) return;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushnil(L);
+  lua_setfield(L, -2, "bide.http");
+  lua_pop(L, 1);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "bide.http");
   lua_call(L, 1, 0);
 }
 
-int bide__http_json(lua_State *L) {
-  bide__http_load(L, bide__httplib(L));
+int bide__http_json(lua_State *L, int type, int helper) {
+  bide_httplib *lib = bide__httplib(L);
+  bide__http_check(L, lib, 1, type);
+  bide__http_load(L, lib);
   lua_settop(L, 1);
-  lua_getfield(L, 1, "json");
-  if (lua_tocfunction(L, -1) == bide__http_json) return luaL_error(L, "bide.http is not set up");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, lib->helpers[helper]);
   lua_insert(L, 1);
   lua_callk(L, 1, 1, 0, k_one);
   return 1;

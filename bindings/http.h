@@ -22,12 +22,20 @@ enum {
 };
 
 /* Functions of lua/bide/http.lua that are called from C; they are given by bide.http.setup. */
-enum { BIDE_HF_PREPARE, BIDE_HF_FOLLOW, BIDE_HF_RECEIVED, BIDE_HF_COUNT };
+enum {
+  BIDE_HF_PREPARE,
+  BIDE_HF_FOLLOW,
+  BIDE_HF_RECEIVED,
+  BIDE_HF_REQUEST_JSON,
+  BIDE_HF_RESPONSE_JSON,
+  BIDE_HF_STREAM_JSON,
+  BIDE_HF_COUNT
+};
 
 typedef struct bide_httplib {
   bide_http http; /* first */
   int mt[BIDE_HT_COUNT];
-  int methods[BIDE_HT_COUNT]; /* their tables, for setup to add to */
+  int methods[BIDE_HT_COUNT]; /* their tables */
   const void *id[BIDE_HT_COUNT];
   int helpers[BIDE_HF_COUNT];
   int handle_ref, spawn_ref, dispatch_ref, log_ref; /* functions of the server */
@@ -74,8 +82,8 @@ bide_msg *bide__msg_push(lua_State *L, size_t prefix, int nuv, const bide_h1_hea
 void bide__msg_push_headers(lua_State *L, bide_httplib *lib, int idx, const bide_h1_head *head);
 /* Loads lua/bide/http.lua if that has not been done. */
 void bide__http_load(lua_State *L, bide_httplib *lib);
-/* obj:json() before that: loads, then calls the real one. */
-int bide__http_json(lua_State *L);
+/* obj:json(): calls the helper with the object at 1, which is of that type or an argument error. */
+int bide__http_json(lua_State *L, int type, int helper);
 /* blame(request, error), for lua/bide/http.lua: the client is at fault if the handler fails so. */
 int bide__http_blame(lua_State *L);
 void bide__http_open_headers(lua_State *L, bide_httplib *lib);

@@ -46,8 +46,7 @@ static bool is_redirect(int status) {
 static void raise_with_url(lua_State *L, const char *code, const char *message) {
   bide__error_push(L, bide__host(L), code, lua_tostring(L, METHOD), "%s: %s", lua_tostring(L, URL),
                    message);
-  lua_pushvalue(L, URL);
-  lua_setfield(L, -2, "url");
+  bide__failure_set_url(L, lua_tostring(L, URL));
   lua_error(L);
 }
 
@@ -175,7 +174,7 @@ static void parse_proxy(lua_State *L, int arg, bide_slice text, bide_url *url) {
   if (rc < 0)
     luaL_argerror(
         L, arg,
-        lua_pushfstring(L, "option 'proxy' must be an http URL: %s", bide__url_error_text(rc)));
+        lua_pushfstring(L, "option 'proxy': http URL expected: %s", bide__url_error_text(rc)));
 }
 
 static void parse_url(lua_State *L, int arg, bide_url *url) {
@@ -229,13 +228,16 @@ static bide_horigin *find_origin(bide_hx *hx, const bide_url *url, const bide_ur
   char text[BIDE_ADDR_TEXT + BIDE_HOST_MAX + 64];
   bide_out key = bide__out(text, sizeof text);
   const bide_url *peer = spec->proxy.p && !spec->tunnel ? proxy : url;
+  bide_horigin *o;
   bide_hvia via;
   if (peer == proxy) bide__out_slice_put(&key, BIDE_SLICE("proxy "));
   bide__url_put_origin(&key, peer);
   if (!bide__out_ok(&key)) return NULL;
-  if (!spec->tunnel)
-    return bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port, context,
-                              NULL);
+  if (!spec->tunnel) {
+    o = bide__hpool_origin(hx->pool, bide__out_slice(&key), peer->host, peer->port, context, NULL);
+    if (o) o->is_proxy = peer == proxy;
+    return o;
+  }
   via = (bide_hvia){.host = proxy->host, .port = proxy->port};
   via.connect = put_connect(hx->http, bide__out_slice(&key), bide__out_slice(&spec->proxy_auth));
   if (!via.connect.n) return NULL;
@@ -297,11 +299,11 @@ static int attempt(lua_State *L, int url_arg, int arg) {
   head = bide__compose(L, lib, method, &url, &spec, spec.proxy.p && !spec.tunnel);
   if (!bide__out_ok(&spec.proxy_auth))
     return luaL_error(L, "header 'proxy-authorization' is too long");
-  if (bide__url_is_secure(&url)) context = bide__tls_client_find(L, h, OPTS, &spec.tls);
+  if (bide__url_is_secure(&url)) context = bide__tls_client_find(L, h, arg, &spec.tls);
   if (body.n > SHORT_BODY) { /* what can raise comes before the anchor, what is borrowed behind */
     lua_pushvalue(L, BODY);
     ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (context) context = bide__tls_client_find(L, h, OPTS, &spec.tls);
+    if (context) context = bide__tls_client_find(L, h, arg, &spec.tls);
   }
   hx = bide__hx_new(&lib->http, pool);
   if (!hx || fill(hx, L, &url, &proxy, &spec, context, head, body) != 0) {

@@ -28,6 +28,8 @@ void bide__response_push(lua_State *L, bide_httplib *lib, const bide_hx *hx, int
 /* Pushes the error of a failed exchange. */
 void bide__failure_push_http(lua_State *L, bide_host *h, const bide_hx *hx, const char *method,
                              const char *url);
+/* Sets url, and its host and port, in the error on top. */
+void bide__failure_set_url(lua_State *L, const char *url);
 /* Pushes a field of a response's head (BIDE_RF_…). */
 enum {
   BIDE_RF_STATUS = 1,

@@ -4,6 +4,7 @@
  * Options that need no more than a look are read here; the others (query, json, form, …) are
  * rewritten into these by lua/bide/http.lua first. Nothing is allocated but what Lua owns. */
 #include "http_client.h"
+#include "options.h"
 #include "core/error.h"
 
 #include <math.h>
@@ -69,20 +70,14 @@ static int find_option(lua_State *L, int arg) {
   return -1;
 }
 
-static int bad(lua_State *L, int arg, const char *name, const char *expected) {
-  return luaL_argerror(
-      L, arg,
-      lua_pushfstring(L, "option '%s' must be %s (got %s)", name, expected, luaL_typename(L, -1)));
-}
-
 /* The number on top, not negative and not NaN. */
-static double number(lua_State *L, int arg, const char *name) {
+static double number(lua_State *L, int arg, const char *name, const char *expected) {
   double v = lua_tonumber(L, -1);
-  if (lua_type(L, -1) != LUA_TNUMBER) bad(L, arg, name, "a number");
-  if (!(v >= 0))
-    luaL_argerror(L, arg, lua_pushfstring(L, "option '%s' must not be negative or NaN", name));
+  if (lua_type(L, -1) != LUA_TNUMBER || !(v >= 0)) bide__opt_refuse(L, arg, name, expected);
   return v;
 }
+
+#define SECONDS "seconds (a number, 0 or more)"
 
 static void read_timeouts(lua_State *L, int arg, bide_hspec *spec) {
   int i;
@@ -96,7 +91,7 @@ static void read_timeouts(lua_State *L, int arg, bide_hspec *spec) {
     {
       char full[32];
       snprintf(full, sizeof full, "timeout.%s", name);
-      spec->timeout[i] = number(L, arg, full);
+      spec->timeout[i] = number(L, arg, full, SECONDS);
     }
     lua_pop(L, 1);
   }
@@ -110,13 +105,13 @@ static bool callable(lua_State *L) {
 }
 
 static bool boolean(lua_State *L, int arg, const char *name) {
-  if (!lua_isboolean(L, -1)) bad(L, arg, name, "a boolean");
+  if (!lua_isboolean(L, -1)) bide__opt_refuse(L, arg, name, "boolean");
   return lua_toboolean(L, -1);
 }
 
 /* A certificate or key: the string is the table's. */
 static void read_pem(lua_State *L, int arg, bide_tls_pem *pem) {
-  if (lua_type(L, -1) != LUA_TSTRING) bad(L, arg, lua_tostring(L, -2), "a string");
+  if (lua_type(L, -1) != LUA_TSTRING) bide__opt_refuse(L, arg, lua_tostring(L, -2), "string");
   pem->p = lua_tolstring(L, -1, &pem->n);
 }
 
@@ -126,14 +121,14 @@ static void read_option(lua_State *L, int id, int arg, bide_hspec *spec, int kee
   double v;
   switch (id) {
   case O_HEADERS:
-    if (type != LUA_TTABLE && type != LUA_TUSERDATA) bad(L, arg, "headers", "a table");
+    if (type != LUA_TTABLE && type != LUA_TUSERDATA) bide__opt_refuse(L, arg, "headers", "table");
     lua_pushvalue(L, -1);
     lua_replace(L, keep);
     spec->headers = keep;
     break;
   case O_BODY:
     if (type != LUA_TSTRING) {
-      if (!callable(L)) bad(L, arg, "body", "a string or a function");
+      if (!callable(L)) bide__opt_refuse(L, arg, "body", "string or function");
       spec->feeding = true;
     }
     lua_pushvalue(L, -1);
@@ -142,21 +137,21 @@ static void read_option(lua_State *L, int id, int arg, bide_hspec *spec, int kee
     break;
   case O_TIMEOUT:
     if (type == LUA_TTABLE) read_timeouts(L, arg, spec);
-    else spec->timeout[BIDE_HP_TOTAL] = number(L, arg, "timeout");
+    else spec->timeout[BIDE_HP_TOTAL] = number(L, arg, "timeout", SECONDS " or table by phase");
     break;
   case O_REDIRECTS:
-    v = number(L, arg, "redirects");
+    v = number(L, arg, "redirects", "number, 0 or more,");
     spec->redirects = v < 1000 ? (int)v : 1000;
     break;
   case O_MAX_BODY:
-    v = number(L, arg, "max_body");
+    v = number(L, arg, "max_body", "number, 0 or more,");
     spec->max_body = v < 9e18 ? (uint64_t)v : UINT64_MAX;
     spec->bounded = true;
     break;
   case O_DECOMPRESS: spec->decompress = boolean(L, arg, "decompress"); break;
   case O_STREAM: spec->stream = boolean(L, arg, "stream"); break;
   case O_PROXY:
-    if (type != LUA_TSTRING) bad(L, arg, "proxy", "a string");
+    if (type != LUA_TSTRING) bide__opt_refuse(L, arg, "proxy", "string");
     spec->proxy.p = lua_tolstring(L, -1, &spec->proxy.n);
     if (memchr(spec->proxy.p, '@', spec->proxy.n)) spec->complex = true; /* credentials */
     break;

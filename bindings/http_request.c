@@ -186,14 +186,21 @@ static int l_read(lua_State *L) {
   return read_piece(L, h, r);
 }
 
-/* req:chunks(): iterator over the pieces. */
+/* The iterator of chunks: its third upvalue is the request, whatever it is called with. */
+static int l_next_piece(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(3));
+  return l_read(L);
+}
+
+/* req:chunks(): iterator over the pieces; can be handed on as a body. */
 static int l_chunks(lua_State *L) {
   bide__http_check(L, bide__httplib(L), 1, BIDE_HT_REQUEST);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, lua_upvalueindex(2));
-  lua_pushcclosure(L, l_read, 2);
   lua_pushvalue(L, 1);
-  return 2;
+  lua_pushcclosure(L, l_next_piece, 3);
+  return 1;
 }
 
 static int take_body(lua_State *L, bide_host *h, bide_hsreq *r) {
@@ -294,10 +301,14 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+static int l_json(lua_State *L) {
+  return bide__http_json(L, BIDE_HT_REQUEST, BIDE_HF_REQUEST_JSON);
+}
+
 void bide__http_open_request(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg meta[] = {
       {"__newindex", l_newindex}, {"__tostring", l_tostring}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"read", l_read}, {"chunks", l_chunks}, {"json", bide__http_json}, {NULL, NULL}};
+      {"read", l_read}, {"chunks", l_chunks}, {"json", l_json}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_REQUEST, "bide.http.request", meta, methods, fields, l_index);
 }

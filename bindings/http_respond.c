@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* http_respond.c: from what a handler returned to bytes on the connection.
  *
- * The head is written into the request's own store, where it lies until it has left; a body that is
- * a string lies on the stack of the task meanwhile. When the client is gone the task ends quietly:
- * that is no error of the handler's. */
+ * The head is written into the request's own store, behind that one's first line, which the report
+ * of an error needs, and lies there until it has left; a body that is a string lies on the stack of
+ * the task meanwhile. When the client is gone the task ends quietly: that is no error of the
+ * handler's. */
 #include "http_respond.h"
 #include "http_request.h"
 #include "core/error.h"
@@ -89,7 +90,7 @@ static void put_head(lua_State *L, answer *a) {
     bide__out_put(&a->out, bide__http_date(&lib->http), BIDE_H1_DATE);
     bide__out_slice_put(&a->out, BIDE_SLICE("\r\n"));
   }
-  if (!a->type && a->kind == BODY_STRING && a->length > 0)
+  if (!a->type && a->kind == BODY_STRING && a->length > 0 && !bodyless(a->status))
     bide__out_slice_put(&a->out, BIDE_SLICE("content-type: text/plain; charset=utf-8\r\n"));
   put_framing(a);
   bide__h1_put_end(&a->out);
@@ -98,10 +99,10 @@ static void put_head(lua_State *L, answer *a) {
 /* Writes the head, and a short body behind it, into the request's store. */
 static void compose(lua_State *L, answer *a, bide_slice body) {
   bide_hsreq *r = a->r;
-  size_t want = BIDE_HS_STORE;
+  size_t want = 0;
   for (;;) {
     if (bide__hsreq_room(r, want) != 0) luaL_error(L, "not enough memory");
-    a->out = bide__out(r->store, r->store_cap);
+    a->out = bide__hsreq_out(r);
     a->date = a->type = a->server_close = a->length_given = false;
     a->length = a->kind == BODY_STRING ? body.n : 0;
     put_head(L, a);
@@ -122,7 +123,7 @@ static void sort_results(lua_State *L, answer *a) {
   int isnum, type;
   lua_settop(L, BODY);
   if (lua_type(L, STATUS) != LUA_TNUMBER) { /* the body alone */
-    if (!lua_isnil(L, HEADERS))
+    if (!lua_isnil(L, HEADERS) || !lua_isnil(L, BODY))
       luaL_error(L, "handler returned %s as status (integer expected)", luaL_typename(L, STATUS));
     lua_pushvalue(L, STATUS);
     lua_replace(L, BODY);
@@ -239,14 +240,15 @@ static int sent_piece(lua_State *L, bide_hsreq *r, int rc, stream_left left) {
 static int send_piece(lua_State *L, bide_hsreq *r, stream_left left) {
   size_t n;
   const char *p = lua_tolstring(L, PIECE, &n);
-  bide_slice pieces[3] = {{r->store, 0}, {p, n}, BIDE_SLICE("\r\n")};
+  char *size = r->store + r->kept; /* where the head was, which has left */
+  bide_slice pieces[3] = {{size, 0}, {p, n}, BIDE_SLICE("\r\n")};
   if (left == LEFT_CLOSE) return sent_piece(L, r, bide__hsreq_send(r, pieces + 1, 1), left);
   if (left >= 0) {
     if ((uint64_t)left < n)
       return luaL_error(L, "response: the body is longer than its content-length");
     return sent_piece(L, r, bide__hsreq_send(r, pieces + 1, 1), left - (stream_left)n);
   }
-  pieces[0].n = bide__h1_chunk_head(r->store, n);
+  pieces[0].n = bide__h1_chunk_head(size, n);
   return sent_piece(L, r, bide__hsreq_send(r, pieces, 3), left);
 }
 

@@ -73,28 +73,34 @@ static int l_close(lua_State *L) {
   return 0;
 }
 
+static int l_json(lua_State *L) {
+  return bide__http_json(L, BIDE_HT_RESPONSE, BIDE_HF_RESPONSE_JSON);
+}
+
 void bide__http_open_response(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg meta[] = {
       {"__newindex", l_newindex}, {"__tostring", l_tostring}, {"__close", l_close}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"close", l_close}, {"json", bide__http_json}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"close", l_close}, {"json", l_json}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_RESPONSE, "bide.http.response", meta, methods,
                   bide__response_fields, l_index);
 }
 
 /* ---- failures ---- */
 
+/* The errors below begin with the URL, which is their target; then `via`: "proxy host:port: ", or
+ * nothing. */
 static void push_timeout(lua_State *L, bide_host *h, const bide_hx *hx, const char *method,
-                         const char *url) {
+                         const char *url, const char *via) {
   static const char *const what[BIDE_HP_COUNT] = {"no free connection", "not connected",
                                                   "no TLS session",     "no complete response head",
                                                   "not a byte",         "not complete"};
   int phase = hx->error_phase;
-  bide__error_push(L, h, "ETIMEDOUT", method, "%s: %s within %f s (%s timeout)", url, what[phase],
-                   (LUAI_UACNUMBER)hx->timeout[phase], bide__hphase_names[phase]);
+  bide__error_push(L, h, "ETIMEDOUT", method, "%s: %s%s within %f s (%s timeout)", url, via,
+                   what[phase], (LUAI_UACNUMBER)hx->timeout[phase], bide__hphase_names[phase]);
 }
 
 static void push_code(lua_State *L, bide_host *h, const bide_hx *hx, const char *method,
-                      const char *url) {
+                      const char *url, const char *via) {
   int e = hx->error;
   if (e == BIDE_BODY_ETOOBIG) {
     bide__error_push(L, h, "ETOOBIG", method,
@@ -103,22 +109,36 @@ static void push_code(lua_State *L, bide_host *h, const bide_hx *hx, const char 
   } else if (e == BIDE_BODY_ENOMEM || e == UV_ENOMEM) {
     bide__error_push(L, h, "ENOMEM", method, "%s: not enough memory", url);
   } else if (bide__hbody_is_code(e)) {
-    bide__error_push(L, h, "EPROTO", method, "%s: %s", url, bide__hbody_error_text(e));
-  } else if (e == BIDE_ETLS) {
+    bide__error_push(L, h, "EPROTO", method, "%s: %s%s", url, via, bide__hbody_error_text(e));
+  } else if (e == BIDE_ETLS) { /* which is with the server, whatever stands between */
     bide__tls_error_push(L, h, hx->why, method, url);
-  } else if (hx->reason[0]) {
-    bide__error_push(L, h, bide__code_name(e), method, "%s: %s", url, hx->reason);
   } else {
-    bide__error_push_status(L, h, e, method, url);
+    bide__error_push(L, h, bide__code_name(e), method, "%s: %s%s", url, via,
+                     hx->reason[0] ? hx->reason : bide__code_text(e));
   }
+}
+
+void bide__failure_set_url(lua_State *L, const char *url) {
+  bide_url u;
+  lua_pushstring(L, url);
+  lua_setfield(L, -2, "url");
+  if (bide__url_parse_http(&u, url, strlen(url), BIDE_URL_LAX, NULL) != 0) return;
+  bide__push_slice(L, u.host);
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, u.port);
+  lua_setfield(L, -2, "port");
 }
 
 void bide__failure_push_http(lua_State *L, bide_host *h, const bide_hx *hx, const char *method,
                              const char *url) {
-  if (hx->error == UV_ETIMEDOUT) push_timeout(L, h, hx, method, url);
-  else push_code(L, h, hx, method, url);
-  lua_pushstring(L, url);
-  lua_setfield(L, -2, "url");
+  const char *via = hx->proxy ? lua_pushfstring(L, "proxy %s: ", hx->proxy) : "";
+  if (hx->error == UV_ETIMEDOUT) push_timeout(L, h, hx, method, url, via);
+  else push_code(L, h, hx, method, url, via);
+  bide__failure_set_url(L, url);
+  if (hx->proxy) {
+    lua_pushstring(L, hx->proxy);
+    lua_setfield(L, -2, "proxy");
+  }
   if (hx->error == BIDE_EPROXY) {
     lua_pushinteger(L, hx->proxy_status);
     lua_setfield(L, -2, "status");

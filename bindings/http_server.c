@@ -7,6 +7,7 @@
 #include "http_request.h"
 #include "http_respond.h"
 #include "http_server.h"
+#include "options.h"
 #include "secure.h"
 #include "core/error.h"
 #include "core/limit.h"
@@ -158,14 +159,13 @@ static void read_limit(lua_State *L, bide_hslimits *limits, const option *o) {
     int isnum;
     v = lua_tonumberx(L, -1, &isnum);
     if (!isnum || lua_type(L, -1) != LUA_TNUMBER || !(v >= (o->kind == COUNT ? 1 : 0)))
-      luaL_argerror(L, 1,
-                    lua_pushfstring(L, "option '%s' must be a number %s (got %s)", o->name,
-                                    o->kind == COUNT ? "of at least 1" : "not negative",
-                                    luaL_tolstring(L, -1, NULL)));
-    if (o->kind == COUNT && v > o->max && !isinf(v))
-      luaL_argerror(L, 1,
-                    lua_pushfstring(L, "option '%s' must be at most %I (got %I)", o->name,
-                                    (LUAI_UACINT)o->max, (LUAI_UACINT)v));
+      bide__opt_refuse(L, 1, o->name,
+                       o->kind == COUNT ? "number, 1 or more," : "number, 0 or more,");
+    if (o->kind == COUNT && v > o->max && !isinf(v)) {
+      char expected[32];
+      snprintf(expected, sizeof expected, "at most %u", (unsigned)o->max);
+      bide__opt_refuse(L, 1, o->name, expected);
+    }
     if (o->kind == COUNT && v > o->max) v = o->max;
   }
   lua_pop(L, 1);
@@ -203,9 +203,11 @@ static int int_option(lua_State *L, const char *name, int def, int max) {
   lua_Integer v = def;
   if (lua_getfield(L, 1, name) != LUA_TNIL) {
     v = lua_tointegerx(L, -1, &isnum);
-    if (!isnum || v < 0 || v > max)
-      luaL_argerror(L, 1,
-                    lua_pushfstring(L, "option '%s' must be an integer from 0 to %d", name, max));
+    if (!isnum || v < 0 || v > max) {
+      char expected[40];
+      snprintf(expected, sizeof expected, "integer from 0 to %d", max);
+      bide__opt_refuse(L, 1, name, expected);
+    }
   }
   lua_pop(L, 1);
   return (int)v;
@@ -213,8 +215,7 @@ static int int_option(lua_State *L, const char *name, int def, int max) {
 
 static bool bool_option(lua_State *L, const char *name) {
   int type = lua_getfield(L, 1, name), v = lua_toboolean(L, -1);
-  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    luaL_argerror(L, 1, lua_pushfstring(L, "option '%s' must be a boolean", name));
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN) bide__opt_refuse(L, 1, name, "boolean");
   lua_pop(L, 1);
   return v != 0;
 }
@@ -225,7 +226,7 @@ static bool log_option(lua_State *L) {
   bool on = type == LUA_TNIL || lua_toboolean(L, -1);
   if (type == LUA_TFUNCTION) return true;
   if (type != LUA_TNIL && type != LUA_TBOOLEAN)
-    luaL_argerror(L, 1, "option 'log' must be a boolean or a function");
+    bide__opt_refuse(L, 1, "log", "boolean or function");
   lua_pop(L, 1);
   lua_pushnil(L);
   return on;
@@ -237,8 +238,7 @@ static uint8_t cancel_option(lua_State *L) {
   uint8_t when = BIDE_HS_GONE_LOST;
   if (type == LUA_TSTRING && strcmp(lua_tostring(L, -1), "half") == 0) when = BIDE_HS_GONE_HALF;
   else if (type == LUA_TBOOLEAN) when = lua_toboolean(L, -1) ? when : BIDE_HS_GONE_NEVER;
-  else if (type != LUA_TNIL)
-    luaL_argerror(L, 1, "option 'cancel_on_close' must be a boolean or \"half\"");
+  else if (type != LUA_TNIL) bide__opt_refuse(L, 1, "cancel_on_close", "boolean or \"half\"");
   lua_pop(L, 1);
   return when;
 }
@@ -248,14 +248,11 @@ static void read_address(lua_State *L, bide_addr *addr) {
   const char *host = "127.0.0.1";
   int type = lua_getfield(L, 1, "host");
   if (type == LUA_TSTRING) host = lua_tostring(L, -1);
-  else if (type != LUA_TNIL) luaL_argerror(L, 1, "option 'host' must be a string");
+  else if (type != LUA_TNIL) bide__opt_refuse(L, 1, "host", "string");
   if (bide__addr_is_localhost(host)) host = "127.0.0.1";
   else if (strcmp(host, "*") == 0) host = "::";
   if (bide__addr_literal(host, port, addr) != 0)
-    luaL_argerror(
-        L, 1,
-        lua_pushfstring(L, "option 'host' must be an IP address, '*' or 'localhost' (got '%s')",
-                        host));
+    bide__opt_refuse(L, 1, "host", "IP address, '*' or 'localhost'");
   lua_pop(L, 1);
 }
 
@@ -462,7 +459,7 @@ void bide__http_open_server(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg methods[] = {
       {"address", l_address}, {"close", l_close}, {"wait", l_wait}, {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_SERVER, "bide.http.server", meta, methods, NULL, NULL);
-  lib->handle_ref = make_ref(L, lib, bide__http_handle, "http request");
+  lib->handle_ref = make_ref(L, lib, bide__http_handle, BIDE_HS_TASK);
   lib->spawn_ref = make_ref(L, lib, spawn_ready, NULL);
   lib->dispatch_ref = make_ref(L, lib, l_dispatch, "http server");
   lib->log_ref = make_ref(L, lib, bide__http_spawn_log, NULL);

@@ -2,6 +2,7 @@
 /* http_session.c: the functions get, post, … request, of the library and of its sessions; their
  * arguments. A session owns a pool; its other options are in a table of lua/bide/http.lua's. */
 #include "http_call.h"
+#include "options.h"
 #include "core/error.h"
 
 #include <string.h>
@@ -52,8 +53,7 @@ static int l_session_method(lua_State *L) {
 static void open_table(lua_State *L, int idx) {
   luaL_checktype(L, idx, LUA_TTABLE);
   lua_settop(L, idx);
-  if (lua_getfield(L, idx, "url") != LUA_TSTRING)
-    luaL_argerror(L, idx, "option 'url' must be a string");
+  if (lua_getfield(L, idx, "url") != LUA_TSTRING) bide__opt_refuse(L, idx, "url", "string");
   lua_insert(L, idx);
   if (!push_method(L, idx + 1, idx)) lua_pushliteral(L, "GET");
 }

@@ -80,8 +80,7 @@ static int raise_at_url(lua_State *L, bide_hstream *st, const char *code, const 
   lua_getiuservalue(L, 1, BIDE_STREAM_UV_URL);
   lua_pushfstring(L, message, (LUAI_UACINT)limit);
   bide__error_push(L, st->host, code, op, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
-  lua_pushvalue(L, -3);
-  lua_setfield(L, -2, "url");
+  bide__failure_set_url(L, lua_tostring(L, -3));
   return lua_error(L);
 }
 
@@ -123,6 +122,13 @@ static bide_hstream *begin(lua_State *L) {
   return st;
 }
 
+/* The same in an iterator, whose third upvalue is the stream: whatever it is called with. */
+static bide_hstream *begin_next(lua_State *L) {
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(3));
+  return begin(L);
+}
+
 static int finish(lua_State *L) {
   lua_pushnil(L);
   return 1;
@@ -141,9 +147,7 @@ static int k_read(lua_State *L, bide_host *h, bide_wait *w) {
   return resume(L, h, w, take_piece, k_read);
 }
 
-/* res:read(): the next bytes, nil at the end. */
-static int l_read(lua_State *L) {
-  bide_hstream *st = begin(L);
+static int read_next(lua_State *L, bide_hstream *st) {
   if (bide__checkpoint(L, st->host, "read")) return bide__refuse(L, st->host);
   if (st->rest.n > 0) {
     lua_pushlstring(L, bide__hbuf_at(&st->rest), st->rest.n);
@@ -151,6 +155,15 @@ static int l_read(lua_State *L) {
     return 1;
   }
   return st->ended ? finish(L) : pump(L, st, take_piece, k_read);
+}
+
+/* res:read(): the next bytes, nil at the end. */
+static int l_read(lua_State *L) {
+  return read_next(L, begin(L));
+}
+
+static int l_next_piece(lua_State *L) {
+  return read_next(L, begin_next(L));
 }
 
 /* ---- what is kept ---- */
@@ -221,7 +234,7 @@ static int k_line(lua_State *L, bide_host *h, bide_wait *w) {
 }
 
 static int l_next_line(lua_State *L) {
-  bide_hstream *st = begin(L);
+  bide_hstream *st = begin_next(L);
   if (bide__checkpoint(L, st->host, "lines")) return bide__refuse(L, st->host);
   if (st->rest.n > 0 && push_line(L, st, 0)) return 1;
   return st->ended ? take_line(L, st, NULL) : pump(L, st, take_line, k_line);
@@ -289,7 +302,7 @@ static int k_event(lua_State *L, bide_host *h, bide_wait *w) {
 }
 
 static int l_next_event(lua_State *L) {
-  bide_hstream *st = begin(L);
+  bide_hstream *st = begin_next(L);
   if (bide__checkpoint(L, st->host, "events")) return bide__refuse(L, st->host);
   if (!st->sse) return st->ended ? finish(L) : luaL_error(L, "the response was closed");
   if (next_event(L, st)) return 1;
@@ -298,17 +311,18 @@ static int l_next_event(lua_State *L) {
 
 /* ---- iterators ---- */
 
+/* A function that needs no arguments: it can be handed on as a body. */
 static int iterator(lua_State *L, lua_CFunction next) {
   check(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, lua_upvalueindex(2));
-  lua_pushcclosure(L, next, 2);
   lua_pushvalue(L, 1);
-  return 2;
+  lua_pushcclosure(L, next, 3);
+  return 1;
 }
 
 static int l_chunks(lua_State *L) {
-  return iterator(L, l_read);
+  return iterator(L, l_next_piece);
 }
 static int l_lines(lua_State *L) {
   return iterator(L, l_next_line);
@@ -354,6 +368,10 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+static int l_json(lua_State *L) {
+  return bide__http_json(L, BIDE_HT_STREAM, BIDE_HF_STREAM_JSON);
+}
+
 void bide__http_open_stream(lua_State *L, bide_httplib *lib) {
   static const luaL_Reg meta[] = {{"__newindex", l_newindex},
                                   {"__tostring", l_tostring},
@@ -361,8 +379,8 @@ void bide__http_open_stream(lua_State *L, bide_httplib *lib) {
                                   {"__gc", l_gc},
                                   {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"read", l_read},     {"read_all", l_read_all}, {"chunks", l_chunks},      {"lines", l_lines},
-      {"events", l_events}, {"close", l_close},       {"json", bide__http_json}, {NULL, NULL}};
+      {"read", l_read},     {"read_all", l_read_all}, {"chunks", l_chunks}, {"lines", l_lines},
+      {"events", l_events}, {"close", l_close},       {"json", l_json},     {NULL, NULL}};
   bide__http_type(L, lib, BIDE_HT_STREAM, "bide.http.stream", meta, methods, bide__response_fields,
                   l_index);
 }

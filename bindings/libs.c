@@ -6,34 +6,37 @@
 typedef struct lib {
   const char *name;
   void (*open)(lua_State *L, int host); /* pushes its table */
-  int lua;                              /* lua/bide/<name>.lua adds to it and is the module */
 } lib;
 
 static const lib libs[] = {
-    {"tcp", bide__open_tcp, 0},
-    {"unix", bide__open_unix, 0},
-    {"dns", bide__open_dns, 0},
-    {"http", bide__open_http, 1},
-    {"udp", bide__open_udp, 0},
-    {"tls", bide__open_tls, 0},
-    {NULL, NULL, 0},
+    {"tcp", bide__open_tcp},
+    {"unix", bide__open_unix},
+    {"dns", bide__open_dns},
+    {"http", bide__open_http},
+    {"udp", bide__open_udp},
+    {"tls", bide__open_tls},
+    {NULL, NULL},
 };
+
+/* The function on top once more, another value: errors name each by the place where it stands. */
+static void push_copy(lua_State *L) {
+  int f = lua_gettop(L), n = 0;
+  while (lua_getupvalue(L, f, n + 1)) n++;
+  lua_pushcclosure(L, lua_tocfunction(L, f), n);
+}
 
 void bide__open_libs(lua_State *L, int host) {
   const lib *l;
-  int loaded;
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_insert(L, -2);
-  loaded = lua_gettop(L) - 1;
   for (l = libs; l->name; l++) {
+    const char *name = lua_pushfstring(L, "bide.%s", l->name);
     l->open(L, host);
-    if (!l->lua) {
-      lua_pushfstring(L, "bide.%s", l->name);
-      lua_pushvalue(L, -2);
-      lua_settable(L,
-                   loaded); /* where argument errors find a function's name, also through pcall */
-    }
-    lua_setfield(L, -2, l->name);
+    bide__name_functions(L, name);
+    lua_setfield(L, -3, l->name);
+    lua_pop(L, 1);
   }
-  lua_remove(L, loaded);
+  lua_getfield(L, -1, "http");
+  lua_getfield(L, -1, "get");
+  push_copy(L);
+  lua_setfield(L, -4, "http_get");
+  lua_pop(L, 2);
 }

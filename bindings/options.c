@@ -32,10 +32,10 @@ static int get(lua_State *L, int idx, const char *name) {
   return 0;
 }
 
-static void refuse(lua_State *L, int idx, const char *name, const char *expected) {
-  luaL_argerror(L, idx,
-                lua_pushfstring(L, "option '%s': %s expected, got %s", name, expected,
-                                luaL_tolstring(L, -1, NULL)));
+int bide__opt_refuse(lua_State *L, int idx, const char *name, const char *expected) {
+  return luaL_argerror(L, idx,
+                       lua_pushfstring(L, "option '%s': %s expected, got %s", name, expected,
+                                       luaL_tolstring(L, -1, NULL)));
 }
 
 lua_Integer bide__opt_integer(lua_State *L, int idx, const char *name, lua_Integer value,
@@ -47,7 +47,7 @@ lua_Integer bide__opt_integer(lua_State *L, int idx, const char *name, lua_Integ
     char expected[64];
     snprintf(expected, sizeof expected, "integer from %lld to %lld", (long long)min,
              (long long)max);
-    refuse(L, idx, name, expected);
+    bide__opt_refuse(L, idx, name, expected);
   }
   lua_pop(L, 1);
   return n;
@@ -55,7 +55,7 @@ lua_Integer bide__opt_integer(lua_State *L, int idx, const char *name, lua_Integ
 
 int bide__opt_boolean(lua_State *L, int idx, const char *name, int value) {
   if (!get(L, idx, name)) return value;
-  if (!lua_isboolean(L, -1)) refuse(L, idx, name, "boolean");
+  if (!lua_isboolean(L, -1)) bide__opt_refuse(L, idx, name, "boolean");
   value = lua_toboolean(L, -1);
   lua_pop(L, 1);
   return value;
@@ -65,14 +65,14 @@ double bide__opt_seconds(lua_State *L, int idx, const char *name, double value) 
   if (!get(L, idx, name)) return value;
   value = lua_tonumber(L, -1);
   if (lua_type(L, -1) != LUA_TNUMBER || !(value >= 0))
-    refuse(L, idx, name, "seconds (a number, 0 or more)");
+    bide__opt_refuse(L, idx, name, "seconds (a number, 0 or more)");
   lua_pop(L, 1);
   return value;
 }
 
 const char *bide__opt_string(lua_State *L, int idx, const char *name, size_t *len) {
   if (!get(L, idx, name)) return NULL;
-  if (lua_type(L, -1) != LUA_TSTRING) refuse(L, idx, name, "string");
+  if (lua_type(L, -1) != LUA_TSTRING) bide__opt_refuse(L, idx, name, "string");
   const char *s = lua_tolstring(L, -1, len);
   lua_pop(L, 1); /* the table holds it */
   return s;

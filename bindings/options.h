@@ -8,6 +8,8 @@
 
 /* The value at idx is nil or a table with no other keys than `names` (NULL ends). */
 void bide__check_options(lua_State *L, int idx, const char *const *names);
+/* The option's value is on top: "option 'name': X expected, got Y". Does not return. */
+int bide__opt_refuse(lua_State *L, int idx, const char *name, const char *expected);
 lua_Integer bide__opt_integer(lua_State *L, int idx, const char *name, lua_Integer value,
                               lua_Integer min, lua_Integer max);
 int bide__opt_boolean(lua_State *L, int idx, const char *name, int value);

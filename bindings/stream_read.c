@@ -333,13 +333,14 @@ static int k_until(lua_State *L, bide_host *h, bide_wait *w) {
 
 static const char *const until_options[] = {"limit", "keep", NULL};
 
-/* Replaces the options at idx by limit and keep. */
+/* Replaces the options at idx by limit and keep; of a line, puts its delimiter before them. */
 static void until_arguments(lua_State *L, int idx, int is_line) {
   lua_settop(L, idx);
   bide__check_options(L, idx, until_options);
   lua_Integer limit = bide__opt_integer(L, idx, "limit", BIDE_LINE_LIMIT, 0, PTRDIFF_MAX / 4);
   int keep = bide__opt_boolean(L, idx, "keep", 0);
   lua_settop(L, idx - 1);
+  if (is_line) lua_pushliteral(L, "\n");
   lua_pushinteger(L, limit);
   lua_pushboolean(L, keep);
   lua_pushboolean(L, is_line);
@@ -359,18 +360,17 @@ static int l_read_until(lua_State *L) {
 static int l_read_line(lua_State *L) {
   bide_host *h = bide__host(L);
   bide__check_stream(L);
-  lua_settop(L, 2);
-  lua_pushliteral(L, "\n");
-  lua_insert(L, 2);
-  until_arguments(L, 3, 1);
+  until_arguments(L, 2, 1);
   if (!begin(L, h, "read_line")) return bide__refuse(L, h);
   return start(L, h, k_until);
 }
 
-/* The iterator of lines(): upvalues 3 and 4 are limit and keep; the control variable is ignored. */
+/* The iterator of lines(): upvalues 3 to 5 are limit, keep and the stream, whatever it is called
+ * with. */
 static int l_next_line(lua_State *L) {
   bide_host *h = bide__host(L);
-  lua_settop(L, 1);
+  lua_settop(L, 0);
+  lua_pushvalue(L, lua_upvalueindex(5));
   if (!begin(L, h, "read_line")) return bide__refuse(L, h);
   lua_pushliteral(L, "\n");
   lua_pushvalue(L, lua_upvalueindex(3));
@@ -381,17 +381,14 @@ static int l_next_line(lua_State *L) {
 
 static int l_lines(lua_State *L) {
   bide__check_stream(L);
-  lua_settop(L, 2);
-  lua_pushnil(L);
-  lua_insert(L, 2);
-  until_arguments(L, 3, 1);
+  until_arguments(L, 2, 1);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushvalue(L, LIMIT);
   lua_pushvalue(L, KEEP);
-  lua_pushcclosure(L, l_next_line, 4);
   lua_pushvalue(L, 1);
-  return 2;
+  lua_pushcclosure(L, l_next_line, 5);
+  return 1;
 }
 
 /* ---- read_all() ---- */

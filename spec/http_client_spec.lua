@@ -4,6 +4,7 @@
 local bide = require "bide"
 local process = require "spec.support.process"
 local raw = require "spec.support.http"
+local script = require "spec.support.script"
 local tasks = require "spec.support.tasks"
 local http, mirror = bide.http, raw.mirror
 
@@ -34,7 +35,9 @@ describe("bide.http", function()
       local base = raw.serve(function() return '{"a": [1, "b"]}' end)
       assert.equal("b", bide.http_get(base):json().a[2])
       base = raw.serve(function() return "{" end)
-      assert.equal("EPROTO", raw.error_of(function() bide.http_get(base):json() end).code)
+      local err = raw.error_of(function() bide.http_get(base):json() end)
+      assert.equal("EPROTO", err.code)
+      assert.matches("^response body: not JSON: Expected", err.message)
     end)
 
     it("a status of 404 or 500 as any other", function()
@@ -58,7 +61,6 @@ describe("bide.http", function()
       end
       assert.equal("", http.head(base).body)
       assert.equal("PURGE /", http.request { url = base, method = "PURGE" }.body:match("^[^\n]*"))
-      assert.equal(bide.http_get, http.get)
     end)
 
     it("the method that the options name instead", function()
@@ -216,6 +218,84 @@ describe("bide.http", function()
           "header")
       end
     end)
+
+    it("and says what an option may be", function()
+      for option, text in pairs {
+        timeout = "seconds (a number, 0 or more) or table by phase",
+        redirects = "number, 0 or more,", max_body = "number, 0 or more,",
+        stream = "boolean", headers = "table",
+      } do
+        local _, err = pcall(http.get, base, { [option] = "x" })
+        assert.equal(("bad argument #2 to 'bide.http.get' (option '%s': %s expected, got x)")
+          :format(option, text), err)
+      end
+      assert.error_matches(function() http.get(base, { timeout = { read = "x" } }) end,
+        "option 'timeout.read': seconds %(a number, 0 or more%) expected, got x")
+    end)
+
+    it("as the argument that they came in, whatever stands before it", function()
+      local session <close> = http.session {}
+      local url = "https://127.0.0.1:1/"
+      local text = "(option 'key': without option 'cert')"
+      for place, f in pairs {
+        ["#2 to 'get' "] = function() http.get(url, { key = "x" }) end,
+        ["#1 to 'request' "] = function() http.request { url = url, key = "x" } end,
+        ["#2 to 'put' "] = function() session:put(url, { key = "x" }) end,
+      } do
+        assert.matches(place .. text, select(2, pcall(f)), 1, true)
+      end
+    end)
+
+    it("by the name that a function was called by, before anything of it has run", function()
+      local result = script.run [[
+        local bide = require "bide"
+        for _, name in ipairs { "get", "post", "request", "serve", "session" } do
+          print((select(2, pcall(bide.http[name], 5)):match "#1 to '(.-)'"))
+        end
+        print((select(2, pcall(bide.http_get, 5)):match "#1 to '(.-)'"))
+        print(require "bide.http" == bide.http, bide.http.session ~= nil)
+      ]]
+      assert.equal("bide.http.get\nbide.http.post\nbide.http.request\nbide.http.serve\n"
+        .. "bide.http.session\nbide.http_get\ntrue\ttrue\n", result.out)
+    end)
+
+    it("what is no response, or request, of methods", function()
+      local server = raw.serve(function(req)
+        for _ = 1, 2 do -- the second time its Lua half is there
+          local _, err = pcall(function() req.json() end)
+          assert.matches("#1 to 'json' (http request expected, got no value)", err, 1, true)
+          pcall(req.json, req)
+        end
+        return "1"
+      end)
+      for _, stream in ipairs { false, true } do
+        local res <close> = http.get(server, { stream = stream })
+        local _, err = pcall(function() res.json() end)
+        assert.matches("#1 to 'json' (http response expected, got no value)", err, 1, true)
+        assert.equal(1, res:json())
+      end
+    end)
+  end)
+
+  it("tells in an error where it wanted to go", function()
+    local base, server = raw.raw_server(function(stream)
+      raw.read_head(stream)
+      stream:write "HTTP/1.1 302 x\r\nLocation: /\r\n\r\n"
+    end)
+    local port = tonumber(base:match "%d+$")
+    local session = http.session {}
+    local loop = raw.error_of(session.get, session, base .. "/a", { redirects = 1 })
+    assert.same({ "ELOOP", "127.0.0.1", port }, { loop.code, loop.host, loop.port })
+    server:close()
+    local err = raw.error_of(session.get, session, base .. "/a")
+    assert.same({ "ECONNREFUSED", base .. "/a", "127.0.0.1", port, "connect" },
+      { err.code, err.url, err.host, err.port, err.phase })
+    assert.is_nil(err.proxy)
+    err = raw.error_of(http.get, "https://[::1]:1/")
+    assert.same({ "::1", 1 }, { err.host, err.port })
+    session:close()
+    err = raw.error_of(session.get, session, "http://a.example/")
+    assert.same({ "EBADF", "a.example", 80 }, { err.code, err.host, err.port })
   end)
 
   describe("times out by phase:", function()

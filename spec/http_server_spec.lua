@@ -214,6 +214,20 @@ describe("bide.http.serve", function()
       assert.matches("\r\nB: 1\r\nA: 2\r\nB: 3\r\n", raw.exchange(base, get_close))
     end)
 
+    it("a type for strings, where none is given and there is a body", function()
+      local results = {
+        plain = { "hello" }, given = { 200, { ["Content-Type"] = "a/b" }, "hello" },
+        empty = { "" }, streamed = { 200, nil, function() end },
+        ["204"] = { 204, nil, "x" }, ["304"] = { 304, nil, "x" },
+      }
+      local types = { plain = "text/plain; charset=utf-8", given = "a/b" }
+      local base = raw.serve(function(req) return table.unpack(results[req.path:sub(2)], 1, 3) end)
+      for name in pairs(results) do
+        local res = bide.http_get(base .. "/" .. name)
+        assert.equal(types[name], res.headers["content-type"], name)
+      end
+    end)
+
     it("204 when the handler returns nothing", function()
       local base = raw.serve(function() end)
       local answer = raw.exchange(base, get_close)
@@ -429,6 +443,43 @@ describe("bide.http.serve", function()
       assert.matches("mid", reported[1])
     end)
 
+    it("says by the task's name which request it was", function()
+      local name
+      bide.on_unhandled(function(_, task) name = task:name() end)
+      local long, many = ("v"):rep(3000), {}
+      for i = 1, 20 do many["x-" .. i] = long end
+      local base = raw.serve(function(req)
+        local n = 0
+        local function stream()
+          n = n + 1
+          return n <= 2 and "part" or error "mid"
+        end
+        if req.path == "/header" then return 200, { a = "\n" }, "" end
+        if req.path == "/length" then return 200, { ["content-length"] = 5 }, "x" end
+        if req.path == "/stream" then return 200, nil, stream end
+        if req.path == "/many" then return 200, many, stream end
+        if req.path == "/own" then bide.current():name "mine" end
+        error "at once"
+      end)
+      local function named(request)
+        name = nil
+        raw.exchange(base, request .. " HTTP/1.1\r\nHost: x\r\nX-More: " .. long:sub(1, 500)
+          .. "\r\n\r\n")
+        return name
+      end
+      for _, path in ipairs { "/?a=b&c", "/header", "/length", "/stream?x", "/many", "*" } do
+        local line = (path == "*" and "OPTIONS " or "POST ") .. path
+        assert.equal("http request " .. line, named(line))
+      end
+      assert.equal("http request GET /\\xc3\\xa4\\x5c", named "GET /\xc3\xa4\\")
+      for _, n in ipairs { 81, 82, 119, 120, 121, 5000 } do
+        local target = "/" .. ("b"):rep(n - 1)
+        local full = "http request GET " .. target
+        assert.equal(#full < 100 and full or full:sub(1, 96) .. "...", named("GET " .. target))
+      end
+      assert.equal("mine", named "GET /own")
+    end)
+
     for what, f in pairs {
       ["a header with a line break"] = function() return 200, { ["X-A"] = "a\r\nX-B: b" }, "" end,
       ["a header name with a space"] = function() return 200, { ["X A"] = "a" }, "" end,
@@ -436,6 +487,8 @@ describe("bide.http.serve", function()
       ["a status out of range"] = function() return 99, nil, "" end,
       ["a body that is none"] = function() return 200, nil, {} end,
       ["headers that are none"] = function() return 200, "x", "" end,
+      ["a body without a status"] = function() return nil, nil, "body" end,
+      ["a body behind a body"] = function() return "body", nil, "x" end,
       ["a wrong content-length"] = function() return 200, { ["content-length"] = "3" }, "x" end,
     } do
       it("counts " .. what .. " as a failure", function()

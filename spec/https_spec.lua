@@ -259,11 +259,15 @@ describe("https", function()
   it("checks its options", function()
     for message, f in pairs {
       ["option 'cert'"] = function() http.serve({ port = 0, key = "x" }, print) end,
-      ["option 'verify' must be a boolean"] = function() http.get("https://127.0.0.1:1", {
-        verify = "no" }) end,
-      ["option 'ca' must be a string"] = function() http.get("https://127.0.0.1:1", { ca = 1 }) end,
-      ["option 'key'"] = function() http.get("https://127.0.0.1:1", {
-        key = certs.path "good.key" }) end,
+      ["#2 to 'get' (option 'verify': boolean expected, got no)"] = function()
+        http.get("https://127.0.0.1:1", { verify = "no" })
+      end,
+      ["#2 to 'get' (option 'ca': string expected, got 1)"] = function()
+        http.get("https://127.0.0.1:1", { ca = 1 })
+      end,
+      ["#2 to 'get' (option 'key': without option 'cert')"] = function()
+        http.get("https://127.0.0.1:1", { key = certs.path "good.key" })
+      end,
     } do
       local ok, err = pcall(f)
       assert.is_false(ok)

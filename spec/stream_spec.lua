@@ -168,6 +168,14 @@ describe("a stream", function()
       end
     end)
 
+    it("is what the iterator of lines does, which needs no arguments", function()
+      b:write("a\nb\r\nc")
+      b:shutdown()
+      local next_line = a:lines { keep = true }
+      assert.same({ "a\n", "b\r\n", "c" }, { next_line(), next_line(), next_line() })
+      assert.is_nil(next_line())
+    end)
+
     it("keeps the end of the line when asked", function()
       b:write("a\r\nb\n")
       assert.equal("a\r\n", a:read_line { keep = true })
@@ -433,7 +441,15 @@ describe("a stream", function()
     wrong("bad argument #1 to 'read_exactly'", function() a:read_exactly(-1) end)
     wrong("bad argument #1 to 'read_exactly'", function() a:read_exactly() end)
     wrong("bad argument #1 to 'read_until'", function() a:read_until("") end)
-    wrong("unknown option 'max'", function() a:read_line { max = 1 } end)
+    wrong("bad argument #1 to 'read_line' (table of options expected, got number)",
+      function() a:read_line(5) end)
+    wrong("bad argument #1 to 'read_line' (unknown option 'max')",
+      function() a:read_line { max = 1 } end)
+    wrong("bad argument #1 to 'lines' (table of options expected, got number)",
+      function() a:lines(100) end)
+    wrong("bad argument #1 to 'lines' (unknown option 'max')", function() a:lines { max = 1 } end)
+    wrong("bad argument #1 to 'read_line' (option 'limit'",
+      function() a:read_line { limit = "x" } end)
     wrong("option 'limit'", function() a:read_all { limit = -1 } end)
     wrong("bad argument #2 to 'write' (string expected, got table)",
       function() a:write("x", {}) end)

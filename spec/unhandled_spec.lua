@@ -263,7 +263,7 @@ describe("the error of a handler of an HTTP server", function()
       end)
     end)
     assert.equal(1, #seen)
-    assert.equal("http request", seen[1].task:name())
+    assert.equal("http request GET /", seen[1].task:name())
     assert.matches("unhandled_spec.lua:" .. raised
       .. ": in .*\nawaited by task http request\n[^\n]*:" .. awaited .. ":", seen[1].traceback)
   end)

@@ -88,8 +88,9 @@ struct bide_horigin {
   const char *via;            /* the host of the proxy that it is reached through; NULL: directly */
   bide_slice connect;         /* … and what that one is asked */
   uint16_t via_port;
-  size_t size; /* of this, with all names */
-  char host[]; /* ended by NUL, as all names here */
+  bool is_proxy; /* requests to it are for others */
+  size_t size;   /* of this, with all names */
+  char host[];   /* ended by NUL, as all names here */
 };
 
 /* A tunnel through a proxy: its host and port, and the request for the tunnel. */
@@ -233,6 +234,7 @@ struct bide_hx {
   int proxy_status;      /* of BIDE_EPROXY */
   char reason[160];      /* of a failed connect, of BIDE_EPROXY */
   bide_tls_failure *why; /* owned; of BIDE_ETLS, NULL when not known */
+  char *proxy;           /* owned: "host:port", once it has failed and if there was one */
   /* the binding's own */
   int redirects;      /* how many are left */
   uint64_t announced; /* bytes of a fed body still to come; UINT64_MAX: chunked */

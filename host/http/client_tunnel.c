@@ -46,13 +46,9 @@ static void fail(bide_hx *hx, int error) {
                 error == UV_ETIMEDOUT && hx->total_first ? BIDE_HP_TOTAL : BIDE_HP_CONNECT);
 }
 
-/* "proxy 127.0.0.1:3128: 407 Proxy Authentication Required": in our words, not the proxy's. */
+/* "407 Proxy Authentication Required": in our words, not the proxy's. */
 static void refused(bide_hx *hx, int status) {
-  char where[BIDE_HOST_MAX + 16];
-  const bide_horigin *o = hx->origin;
-  bide__host_port_text(o->via, o->via_port, where, sizeof where);
-  snprintf(hx->reason, sizeof hx->reason, "proxy %.110s: %d %s", where, status,
-           bide__h1_reason(status));
+  snprintf(hx->reason, sizeof hx->reason, "%d %s", status, bide__h1_reason(status));
   hx->proxy_status = status;
   fail(hx, BIDE_EPROXY);
 }

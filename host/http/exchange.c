@@ -11,6 +11,8 @@
 const char *const bide__hphase_names[BIDE_HP_COUNT] = {"pool",    "connect", "tls",
                                                        "headers", "read",    "total"};
 
+enum { PROXY_TEXT = BIDE_HOST_MAX + 16 };
+
 /* ---- memory ---- */
 
 static void trim(bide_host *h, bide_hbuf *b) {
@@ -57,6 +59,8 @@ void bide__hx_unref(bide_hx *hx) {
   assert(!hx->hc && !hx->in_line && !hx->connecting && !hx->securing && !hx->sending);
   if (hx->why) bide__free(h, hx->why, sizeof *hx->why);
   hx->why = NULL;
+  if (hx->proxy) bide__free(h, hx->proxy, PROXY_TEXT);
+  hx->proxy = NULL;
   bide__hbody_fini(&hx->body);
   luaL_unref(h->main, LUA_REGISTRYINDEX, hx->body_ref);
   bide__hpool_unref(hx->pool);
@@ -118,12 +122,23 @@ void bide__hx_wait(bide_hx *hx, int what) {
 
 /* ---- ways out ---- */
 
+/* For the error: the origin may be gone by then. */
+static void note_proxy(bide_hx *hx) {
+  const bide_horigin *o = hx->origin;
+  if (!o || !(o->via || o->is_proxy)) return;
+  hx->proxy = bide__alloc(hx->http->host, PROXY_TEXT);
+  if (!hx->proxy) return;
+  bide__host_port_text(o->via ? o->via : o->host, o->via ? o->via_port : o->port, hx->proxy,
+                       PROXY_TEXT);
+}
+
 void bide__hx_fail(bide_hx *hx, int error, int phase) {
   if (hx->failed || hx->done) return;
   hx->failed = true;
   hx->error = error;
   hx->error_phase = phase;
   if (error == BIDE_ETLS && hx->hc) bide__hx_note(hx, hx->hc->conn);
+  note_proxy(hx);
   bide__hx_stop(hx);
 }
 
@@ -177,8 +192,8 @@ static void fail_body(bide_hx *hx, int code) {
 
 static void connect_failed(bide_hx *hx, bide_connect *op) {
   int status = op->status;
-  /* One address: the code says it all, unless it is the proxy's. */
-  if ((op->nerrors != 1 || hx->origin->via) && status != UV_ETIMEDOUT)
+  /* One address: the code says it all. */
+  if (op->nerrors != 1 && status != UV_ETIMEDOUT)
     bide__connect_reasons(op, hx->reason, sizeof hx->reason);
   bide__connect_free(op);
   if ((status == UV_EMFILE || status == UV_ENFILE) && bide__hpool_scarce(hx)) return;

@@ -16,11 +16,13 @@
 static const uint64_t framing_names =
     BIT(HOST) | BIT(CONNECTION) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(EXPECT);
 
-/* The fields that decide, each at most once (Connection and Expect are lists: any number). */
+/* The fields that decide, each at most once (Connection and Expect are lists: any number; of a
+ * response Content-Length too). */
 typedef struct framing {
   const bide_h1_field *host;
   const bide_h1_field *length;
   const bide_h1_field *encoding;
+  bool more_lengths;
   bool upgrade_named;
   bool expect_other;
 } framing;
@@ -176,11 +178,19 @@ static int once(const bide_h1_field **slot, const bide_h1_field *field, int erro
   return 0;
 }
 
+/* The first decides; the others of a response are looked at by read_lengths. */
+static int note_length(const bide_h1_head *h, framing *f, const bide_h1_field *field) {
+  if (f->length == NULL) f->length = field;
+  else if (h->response) f->more_lengths = true;
+  else return BIDE_H1_ELENGTHS;
+  return 0;
+}
+
 static int read_field(bide_h1_head *h, framing *f, const bide_h1_field *field) {
   bide_slice value = bide__h1_value(h, field);
   switch (field->id) {
   case BIDE_H_HOST: return h->response ? 0 : once(&f->host, field, BIDE_H1_EHOST);
-  case BIDE_H_CONTENT_LENGTH: return once(&f->length, field, BIDE_H1_ELENGTHS);
+  case BIDE_H_CONTENT_LENGTH: return note_length(h, f, field);
   case BIDE_H_TRANSFER_ENCODING: return once(&f->encoding, field, BIDE_H1_ETE);
   case BIDE_H_CONNECTION: read_connection(h, f, value); return 0;
   default: read_expect(h, f, value); return 0;
@@ -199,6 +209,39 @@ static int read_length(bide_h1_head *h, bide_slice value) {
   }
   h->length = n;
   h->flags |= BIDE_H1_HAS_LENGTH;
+  return 0;
+}
+
+/* Each element of the list must be the length that the head has already, if it has one. */
+static int read_length_list(bide_h1_head *h, bide_slice list) {
+  for (;;) {
+    const char *comma = memchr(list.p, ',', list.n);
+    size_t n = comma != NULL ? (size_t)(comma - list.p) : list.n;
+    bool known = (h->flags & BIDE_H1_HAS_LENGTH) != 0;
+    uint64_t before = h->length;
+    int r = read_length(h, trim(bide__slice(list.p, n)));
+    if (r != 0) return r;
+    if (known && h->length != before) return BIDE_H1_ELENGTHS;
+    if (comma == NULL) return 0;
+    list = bide__slice(comma + 1, list.n - n - 1);
+  }
+}
+
+/* RFC 9112 section 6.3: a length that is there several times is one, if it is the same each time.
+ * Of responses only: what stands before a server may have cut its requests otherwise. A list is
+ * shortened to that one, for those who look at the field. */
+static int read_lengths(bide_h1_head *h, const framing *f) {
+  int r = read_length(h, bide__h1_value(h, f->length));
+  if (!h->response || (r == 0 && !f->more_lengths)) return r;
+  for (unsigned i = 0; i < h->count; i++) {
+    bide_h1_field *field = &h->fields[i];
+    bide_slice value = bide__h1_value(h, field);
+    if (field->id != BIDE_H_CONTENT_LENGTH) continue;
+    if ((r = read_length_list(h, value)) != 0) return r;
+    const char *comma = memchr(value.p, ',', value.n);
+    if (comma != NULL)
+      field->value_n = (uint32_t)trim(bide__slice(value.p, (size_t)(comma - value.p))).n;
+  }
   return 0;
 }
 
@@ -235,7 +278,7 @@ static int read_fields(bide_h1_head *h, framing *f) {
     if ((framing_names >> h->fields[i].id & 1) != 0 && (r = read_field(h, f, &h->fields[i])) != 0)
       return r;
   if (f->encoding != NULL && (r = read_encoding(h, f)) != 0) return r;
-  return f->length != NULL ? read_length(h, bide__h1_value(h, f->length)) : 0;
+  return f->length != NULL ? read_lengths(h, f) : 0;
 }
 
 static void read_persistence(bide_h1_head *h, const framing *f) {

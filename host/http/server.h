@@ -32,6 +32,7 @@
 #define BIDE_HS_BATCH      16384 /* bytes of responses to pipelined requests in one write */
 #define BIDE_HS_LOG_METHOD 32    /* bytes of method and target that are told */
 #define BIDE_HS_LOG_TARGET 120
+#define BIDE_HS_TASK       "http request" /* what a handler's task is called until it fails */
 
 typedef struct bide_hsconn bide_hsconn;
 
@@ -143,6 +144,7 @@ struct bide_hsreq {
   uint64_t sent;          /* bytes of the response that have left */
   uint64_t read_spent, write_spent; /* time spent waiting for the client so far */
   size_t write_left;                /* queued when the write was last looked at */
+  size_t kept;                      /* bytes of `store` that the response leaves alone */
   bide_hbuf all;                    /* the whole body, being collected */
   /* from here on set when used, not cleared: most requests use little of it */
   uint64_t read_by, write_by;     /* deadlines of the waits; BIDE_NEVER */
@@ -155,7 +157,9 @@ struct bide_hsreq {
   bide_wait rwait, wwait;
   bide_write write;
   uv_buf_t bufs[4];
-  bide_h1_head head; /* base and fields: `store`, until the response is composed there */
+  /* Base and fields: `store`, until the response is composed there; of the base what is told of a
+   * request that failed stays. */
+  bide_h1_head head;
   uint64_t fixed[BIDE_HS_STORE / 8];
 };
 
@@ -235,8 +239,11 @@ void bide__hsreq_wait_input(bide_hsreq *r, int how);
 int bide__hsreq_send(bide_hsreq *r, const bide_slice *pieces, unsigned n);
 /* In the continuation of wwait: gives its reference back. */
 void bide__hsreq_sent(bide_hsreq *r);
-/* Gives `store` room for `n` bytes, contents lost. 0 or UV_ENOMEM. */
+/* Gives `store` room for `n` bytes of a response, whose place it is. 0 or UV_ENOMEM. */
 int bide__hsreq_room(bide_hsreq *r, size_t n);
+static inline bide_out bide__hsreq_out(const bide_hsreq *r) {
+  return bide__out(r->store + r->kept, r->store_cap - r->kept);
+}
 
 extern const bide_waitops bide__hsreq_read_ops, bide__hsreq_write_ops;
 
@@ -251,6 +258,8 @@ void bide__hslog_handshake(bide_listener *l, const bide_conn *c, int status,
                            const bide_tls_failure *why);
 /* Tells how many were left out. */
 void bide__hslog_sum(bide_hserver *s);
+/* "GET /path" of that head, escaped, cut to fit. */
+const char *bide__hslog_request(const bide_h1_head *h, char *buf, size_t size);
 /* The next line, the caller's to free, or NULL. */
 bide_hsline *bide__hslog_next(bide_hserver *s);
 void bide__hslog_free(bide_hserver *s, bide_hsline *line);

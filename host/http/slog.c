@@ -74,6 +74,15 @@ static void note_request(bide_hsline *line, const bide_h1_head *h, size_t have) 
   line->target_n = escape(line->target, target, BIDE_HS_LOG_TARGET);
 }
 
+const char *bide__hslog_request(const bide_h1_head *h, char *buf, size_t size) {
+  char method[4 * BIDE_HS_LOG_METHOD + 4], target[4 * BIDE_HS_LOG_TARGET + 4];
+  (void)escape(method, bide__h1_method(h), BIDE_HS_LOG_METHOD);
+  (void)escape(target, bide__h1_text(h), BIDE_HS_LOG_TARGET);
+  if ((size_t)snprintf(buf, size, "%s %s", method, target) >= size)
+    memcpy(buf + size - 4, "...", 4);
+  return buf;
+}
+
 /* A line about this connection, to be filled and pushed; NULL when it is one too many, or there is
  * no memory. */
 static bide_hsline *begin_line(bide_hserver *s, const bide_conn *c) {

@@ -4,6 +4,7 @@
  * Freed when the task has ended, no wait is in flight and the connection has let go. */
 #include "server.h"
 #include "core/failure.h"
+#include "core/name.h"
 
 #include <assert.h>
 
@@ -46,23 +47,36 @@ static void free_store(bide_hsreq *r) {
 
 int bide__hsreq_room(bide_hsreq *r, size_t n) {
   char *p;
+  n += r->kept;
   if (n <= r->store_cap) return 0;
   p = bide__alloc(r->server->http->host, n);
   if (!p) return UV_ENOMEM;
+  memcpy(p, r->store, r->kept);
   free_store(r);
   r->store = p;
   r->store_cap = n;
-  r->head.base = NULL; /* it stood there */
+  r->head.base = p;
+  r->head.fields = NULL; /* they stood there */
   return 0;
 }
 
+/* Where the fields stand: behind the bytes of the head. */
+static size_t fields_at(const bide_h1_head *head) {
+  return (head->size + 7) & ~(size_t)7;
+}
+
+static size_t kept_of(const bide_h1_head *head) {
+  return head->text + (head->text_n < BIDE_HS_LOG_TARGET ? head->text_n : BIDE_HS_LOG_TARGET);
+}
+
 static void keep_head(bide_hsreq *r, const bide_h1_head *head) {
-  size_t fields = head->count * sizeof(bide_h1_field);
+  size_t at = fields_at(head);
   r->head = *head;
-  r->head.fields = (bide_h1_field *)(void *)r->store;
-  r->head.base = r->store + fields;
-  memcpy(r->store, head->fields, fields);
-  memcpy(r->store + fields, head->base, head->size);
+  r->head.fields = (bide_h1_field *)(void *)(r->store + at);
+  r->head.base = r->store;
+  r->kept = kept_of(head);
+  memcpy(r->store, head->base, head->size);
+  memcpy(r->store + at, head->fields, head->count * sizeof(bide_h1_field));
 }
 
 bide_hsreq *bide__hsreq_new(bide_hsconn *sc, const bide_h1_head *head) {
@@ -76,7 +90,7 @@ bide_hsreq *bide__hsreq_new(bide_hsconn *sc, const bide_h1_head *head) {
   r->store_cap = sizeof r->fixed;
   r->read_by = r->write_by = BIDE_NEVER;
   r->refs = 2; /* the connection's and the queue's, then the task's */
-  if (bide__hsreq_room(r, head->count * sizeof(bide_h1_field) + head->size) != 0 ||
+  if (bide__hsreq_room(r, fields_at(head) + head->count * sizeof(bide_h1_field)) != 0 ||
       (r->slot = bide__http_slot_take(s->http, r, &r->gen)) == 0) {
     free_store(r);
     give(s->http, r);
@@ -179,6 +193,31 @@ static bool failed_by_client(bide_hsreq *r) {
   return same;
 }
 
+/* Protected: (task, request). A name that the handler gave stays. */
+static int name_task(lua_State *L) {
+  bide_host *h = bide__host_of(L);
+  const bide_hsreq *r = lua_touserdata(L, 2);
+  char name[100] = BIDE_HS_TASK " ", now[100];
+  size_t n = sizeof BIDE_HS_TASK;
+  if (strcmp(bide__task_name(L, h, 1, now, sizeof now), BIDE_HS_TASK) != 0) return 0;
+  bide__hslog_request(&r->head, name + n, sizeof name - n);
+  bide__name_value(L, h, 1, name);
+  return 0;
+}
+
+/* The report says by the task's name which request it was. Raises nothing, runs no finalizer. */
+static void name_failed(bide_hsreq *r) {
+  lua_State *L = r->server->http->host->from;
+  int collects = lua_gc(L, LUA_GCISRUNNING);
+  if (!lua_checkstack(L, 6)) return;
+  lua_gc(L, LUA_GCSTOP);
+  lua_pushcfunction(L, name_task);
+  bide__push_task(L, r->server->http->host, r->task);
+  lua_pushlightuserdata(L, r);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  if (collects) lua_gc(L, LUA_GCRESTART);
+}
+
 /* Nobody can await the task: its error is reported at once. Returns what to answer. */
 static int report_failure(bide_hsreq *r) {
   bide_host *h = r->server->http->host;
@@ -186,7 +225,10 @@ static int report_failure(bide_hsreq *r) {
     tell(r, r->fault_status, r->fault_text ? r->fault_text : bide__hbody_error_text(r->body_error));
     return r->fault_status;
   }
-  if (!r->task->fut.native) bide__failure_now(h);
+  if (!r->task->fut.native) {
+    name_failed(r);
+    bide__failure_now(h);
+  }
   return 500;
 }
 

@@ -78,10 +78,10 @@ local function set_body(req, body, content_type)
 end
 
 function rewrite.json(value, req)
-  local ok, body = pcall(encode.json, value)
-  if not ok then
-    return nil, "option 'json': " .. tostring(body):gsub("^[^:]+:%d+: ", "", 1)
-  end
+  local encoder, err = encode.json "encode"
+  if not encoder then return nil, "option 'json': " .. err end
+  local ok, body = pcall(encoder, value)
+  if not ok then return nil, "option 'json': " .. tostring(body) end
   return set_body(req, body, "application/json")
 end
 
@@ -227,11 +227,14 @@ local session_options = { base = "string", headers = "table", cookies = "boolean
 local of_pool = { base = true, headers = true, cookies = true, limit = true,
   limit_per_host = true, keepalive = true }
 
--- `level`: where the caller of http.session stands.
-local function option_error(level, name, expected, value)
+-- `level`: where the caller of http.session stands, from here.
+local function refuse_argument(level, format, ...)
+  error("bad argument #1 to 'bide.http.session' (" .. format:format(...) .. ")", level + 1)
+end
+
+local function refuse_option(level, name, expected, value)
   local found = type(value) == "number" and tostring(value) or type(value)
-  error(("bad argument #1 to 'session' (option '%s' must be %s, got %s)"):format(name, expected,
-    found), level)
+  refuse_argument(level + 1, "option '%s': %s expected, got %s", name, expected, found)
 end
 
 local function count(opts, name, default)
@@ -239,7 +242,7 @@ local function count(opts, name, default)
   if n == nil then return default end
   if n == math.huge then return 0xffffffff end
   if math.type(n) ~= "integer" or n < 1 or n > 0xffffffff then
-    option_error(4, name, "an integer of at least 1", n)
+    refuse_option(3, name, "integer of at least 1", n)
   end
   return n
 end
@@ -248,21 +251,18 @@ end
 ---@param opts? table
 function http.session(opts)
   opts = opts or {}
-  if type(opts) ~= "table" then
-    error(("bad argument #1 to 'session' (table expected, got %s)"):format(type(opts)), 2)
-  end
+  if type(opts) ~= "table" then refuse_argument(2, "table expected, got %s", type(opts)) end
   for name, value in pairs(opts) do
     local expected = session_options[name]
-    if not expected then
-      error(("bad argument #1 to 'session' (unknown option '%s')"):format(tostring(name)), 2)
-    end
+    if not expected then refuse_argument(2, "unknown option '%s'", tostring(name)) end
     if not (" " .. expected .. " "):find(" " .. type(value) .. " ", 1, true) then
-      option_error(3, name, "a " .. expected, value)
+      refuse_option(2, name, expected, value)
     end
   end
+  if opts.key and not opts.cert then refuse_argument(2, "option 'key': without option 'cert'") end
   local keepalive = opts.keepalive or 15
   if keepalive ~= keepalive or keepalive < 0 then
-    option_error(3, "keepalive", "a number not negative", keepalive)
+    refuse_option(2, "keepalive", "number, 0 or more,", keepalive)
   end
   local config = { base = opts.base, headers = opts.headers, defaults = {} }
   if opts.cookies then config.cookies = opts.cookies == true and cookies.jar() or opts.cookies end
@@ -271,7 +271,7 @@ function http.session(opts)
   end
   if config.base then
     local ok, err = encode.resolve(config.base, "")
-    if not ok then error(("bad argument #1 to 'session' (option 'base': %s)"):format(err), 2) end
+    if not ok then refuse_argument(2, "option 'base': %s", err) end
   end
   local plain = not (config.base or config.headers or config.cookies or next(config.defaults))
   return new_session(config, plain, count(opts, "limit", 1000), count(opts, "limit_per_host", 100),
@@ -284,7 +284,9 @@ http.cookie_jar = cookies.jar
 
 -- Of a request: what is no JSON is the client's fault.
 local function decode_json(what, text, request)
-  local ok, value = pcall(encode.parse_json, text)
+  local decoder, missing = encode.json "decode"
+  if not decoder then core.raise("ENOTSUP", "json", what, missing) end
+  local ok, value = pcall(decoder, text)
   if ok then return value end
   local _, err = pcall(core.raise, "EPROTO", "json", what, "not JSON: " .. tostring(value))
   if request then blame(request, err) end
@@ -295,9 +297,9 @@ setup {
   prepare = prepare,
   follow = follow,
   received = received,
-  request = { json = function(req) return decode_json("request body", req.body, req) end },
-  response = { json = function(res) return decode_json("response body", res.body) end },
-  stream = { json = function(res) return decode_json("response body", res:read_all()) end },
+  request_json = function(req) return decode_json("request body", req.body, req) end,
+  response_json = function(res) return decode_json("response body", res.body) end,
+  stream_json = function(res) return decode_json("response body", res:read_all()) end,
 }
 
 return http

@@ -19,7 +19,6 @@ setmetatable(bide, { __index = function(_, name)
   return bide.testing
 end })
 
-bide.http_get = bide.http.get
 bide.pipe_streams = require("bide.pipe").pipe_streams
 
 return bide

@@ -22,7 +22,7 @@ end
 local function check(arg, value)
   local ok = type(value) == "userdata" or type(value) == "table"
   if ok and value.read and value.write and value.shutdown then return end
-  local text = "bad argument #%d to 'pipe_streams' (stream expected, got %s)"
+  local text = "bad argument #%d to 'bide.pipe_streams' (stream expected, got %s)"
   error(text:format(arg, type(value)), 3)
 end
 

@@ -36,7 +36,7 @@ describe("a hostile server that sends", function()
     ["a length in hex"] = ok_head .. "Content-Length: 0x1\r\n\r\nx",
     ["an empty length"] = ok_head .. "Content-Length:\r\n\r\n",
     ["two lengths"] = ok_head .. "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
-    ["a list of lengths"] = ok_head .. "Content-Length: 1, 1\r\n\r\nx",
+    ["a list of different lengths"] = ok_head .. "Content-Length: 1, 2\r\n\r\nxx",
     ["length and chunked"] = ok_head ..
       "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ["chunked that is not last"] = ok_head .. "Transfer-Encoding: chunked, gzip\r\n\r\n",
@@ -115,6 +115,15 @@ describe("a hostile server that sends", function()
   it("trailers without end is stopped", function()
     endless(ok_head .. "Transfer-Encoding: chunked\r\n\r\n0\r\n",
       "X: " .. ("y"):rep(1000) .. "\r\n")
+  end)
+
+  it("the same length several times is taken at its word", function()
+    for _, lengths in ipairs { "Content-Length: 2\r\nContent-Length: 2\r\n",
+      "Content-Length: 2, 2\r\n" } do
+      local res = http.get((raw.answering(ok_head .. lengths .. "\r\nhi")))
+      assert.equal("hi", res.body)
+      assert.equal("2", res.headers["content-length"])
+    end
   end)
 
   it("a few informational responses is heard out", function()

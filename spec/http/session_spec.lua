@@ -55,6 +55,17 @@ describe("bide.http", function()
       assert.error_matches(function() http.session { limit = 0 } end, "'limit'")
       assert.error_matches(function() http.session { limit = 0 } end, "got 0%)")
       assert.error_matches(function() http.session { base = "x" } end, "'base': invalid URL 'x': ")
+      for message, opts in pairs {
+        ["option 'ca': string expected, got 1"] = { ca = 1 },
+        ["option 'timeout': number or table expected, got string"] = { timeout = "x" },
+        ["option 'key': without option 'cert'"] = { key = "x" },
+      } do
+        local _, err = pcall(http.session, opts)
+        assert.equal(("bad argument #1 to 'bide.http.session' (%s)"):format(message), err)
+      end
+      local line = debug.getinfo(1, "l").currentline + 1
+      local _, err = pcall(function() return (http.session { limit = 0 }) end)
+      assert.matches("session_spec.lua:" .. line .. ": ", err, 1, true)
     end)
 
     it("refuses a URL by the name and place of the argument", function()

@@ -136,6 +136,55 @@ describe("bide.http", function()
       assert.equal("b", res:read())
     end)
 
+    it("through a proxy, each piece as it comes", function()
+      local asked, gate, parts = nil, bide.event(), { "one\n", "two\n" }
+      local origin = raw.serve(function(req)
+        asked = req.path .. " " .. req.body
+        return 201, { ["content-type"] = "text/x" }, function()
+          if #parts == 1 then gate:wait() end
+          return table.remove(parts, 1)
+        end
+      end)
+      local proxy = raw.serve(function(req)
+        local res = http.post(origin .. req.target, { body = req:chunks(), stream = true })
+        return res.status, { ["content-type"] = res.headers["content-type"] }, res:chunks()
+      end)
+      local sent = 0
+      local res <close> = http.post(proxy .. "/a", { stream = true, body = function()
+        sent = sent + 1
+        return sent <= 3 and ("x"):rep(sent) or nil
+      end })
+      assert.same({ 201, "text/x" }, { res.status, res.headers["content-type"] })
+      assert.equal("/a xxxxxx", asked)
+      assert.equal("one\n", res:read())
+      gate:set()
+      assert.same({ "two\n" }, { res:read(), res:read() })
+    end)
+
+    it("by iterators that need no arguments, in the task that has them", function()
+      local base = raw.serve(function(req)
+        if req.method == "POST" then return req:chunks() end
+        return "data: a\n\ndata: b\n\n"
+      end)
+      assert.equal("abc", http.post(base, { body = "abc" }).body)
+      for method, expected in pairs {
+        lines = { "data: a", "", "data: b", "" }, events = { "a", "b" },
+        chunks = { "data: a\n\ndata: b\n\n" },
+      } do
+        local res <close> = http.get(base, { stream = true })
+        local next_one, found = res[method](res), {}
+        local value = next_one()
+        while value do
+          found[#found + 1] = value.data or value
+          value = next_one()
+        end
+        assert.same(expected, found)
+        assert.is_nil(next_one())
+        res:close()
+        assert.equal("EBADF", raw.error_of(next_one).code)
+      end
+    end)
+
     it("one reader at a time", function()
       local base = raw.serve(function() return function() bide.sleep(30) end end)
       local res <close> = http.get(base, { stream = true })

@@ -152,7 +152,7 @@ describe("https through a proxy", function()
     -- What the proxy answers, → code, pattern of the message.
     local cases = {
       ["refuses"] = { "HTTP/1.1 407 Give me more\r\nProxy-Authenticate: Basic\r\n"
-        .. "Content-Length: 3\r\n\r\nno!", "EPROXY", "proxy 127.0.0.1:%d+: 407 Proxy Auth" },
+        .. "Content-Length: 3\r\n\r\nno!", "EPROXY", "127.0.0.1:%d+: 407 Proxy Auth" },
       ["cannot connect"] = { "HTTP/1.0 502 x\r\n\r\n", "EPROXY", "502 Bad Gateway" },
       ["redirects"] = { "HTTP/1.1 302 x\r\nLocation: http://other/\r\n\r\n", "EPROXY", "302" },
       ["switches protocols"] = { "HTTP/1.1 101 x\r\nUpgrade: y\r\nConnection: upgrade\r\n\r\n",
@@ -184,7 +184,9 @@ describe("https through a proxy", function()
         local err = raises(case[2], session.get, session, "https://localhost/", { proxy = url })
         assert.matches(case[3], err.message)
         assert.equal("connect", err.phase)
-        assert.equal("https://localhost/", err.url)
+        assert.same({ "https://localhost/", "localhost", 443, url:match "//(.*)" },
+          { err.url, err.host, err.port, err.proxy })
+        assert.matches("https://localhost/: proxy " .. err.proxy .. ": ", err.message, 1, true)
         assert.equal(case[2] == "EPROXY" and tonumber(case[1]:match " (%d+)") or nil, err.status)
         closed:wait()
         assert.matches(" 0 connections", tostring(session))
@@ -192,13 +194,17 @@ describe("https through a proxy", function()
       end)
     end
 
-    it("cannot be reached is named", function()
+    it("cannot be reached is named, as for plain http", function()
       local server = bide.tcp.listen("127.0.0.1", 0, print)
       local port = port_of(server)
       server:close()
-      local err = raises("ECONNREFUSED", http.get, "https://localhost/",
-        { proxy = "http://127.0.0.1:" .. port })
-      assert.matches("127.0.0.1:" .. port, err.message, 1, true)
+      for scheme, default in pairs { http = 80, https = 443 } do
+        local url = scheme .. "://a.example/"
+        local err = raises("ECONNREFUSED", http.get, url, { proxy = "http://127.0.0.1:" .. port })
+        assert.equal(("%s: proxy 127.0.0.1:%d: connection refused"):format(url, port), err.message)
+        assert.same({ "a.example", default, "127.0.0.1:" .. port, url },
+          { err.host, err.port, err.proxy, err.target })
+      end
     end)
 
     it("sends a byte at a time is heard out, within the limit of the connect phase", function()
@@ -246,6 +252,6 @@ describe("https through a proxy", function()
 
   it("leaves a proxy that is asked by a URL of https alone", function()
     local _, err = pcall(http.get, "https://localhost/", { proxy = "https://127.0.0.1:1" })
-    assert.matches("option 'proxy' must be an http URL", tostring(err))
+    assert.matches("option 'proxy': http URL expected", tostring(err))
   end)
 end)

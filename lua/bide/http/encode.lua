@@ -201,14 +201,18 @@ local cjson
 local function json()
   if not cjson then
     local ok, library = pcall(require, "cjson")
-    if not ok then error("lua-cjson is needed for JSON and was not found", 0) end
+    if not ok then return nil, "lua-cjson is needed for JSON and was not found" end
     cjson = library.new()
   end
   return cjson
 end
 
-function M.json(value) return json().encode(value) end
-function M.parse_json(text) return json().decode(text) end
+---lua-cjson's "encode" or "decode", or nil and why not. It is for pcall to call: what it raises
+---names the line of its caller, and pcall has none.
+function M.json(name)
+  local library, err = json()
+  return library and library[name], err
+end
 
 -- ---- URLs -------------------------------------------------------------------------------------
 

@@ -96,13 +96,11 @@ function Stream:read() end
 ---@return string
 function Stream:read_all() end
 
----@return fun(stream: bide.http.Stream): string?
----@return bide.http.Stream
+---@return fun(): string?
 function Stream:chunks() end
 
 ---Lines without their ends.
----@return fun(stream: bide.http.Stream): string?
----@return bide.http.Stream
+---@return fun(): string?
 function Stream:lines() end
 
 ---@class bide.http.ServerSentEvent
@@ -112,8 +110,7 @@ function Stream:lines() end
 ---@field retry? integer  milliseconds
 
 ---Server-sent events.
----@return fun(stream: bide.http.Stream): bide.http.ServerSentEvent?
----@return bide.http.Stream
+---@return fun(): bide.http.ServerSentEvent?
 function Stream:events() end
 
 ---@async
@@ -282,8 +279,7 @@ local Request = {}
 ---@return string?
 function Request:read() end
 
----@return fun(request: bide.http.Request): string?
----@return bide.http.Request
+---@return fun(): string?
 function Request:chunks() end
 
 ---@async
