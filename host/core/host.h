@@ -81,7 +81,6 @@ struct bide_host {
   uint32_t threads;        /* Lua threads that are anchored, those in the pool included */
   uint32_t spared;         /* KB that the collector was told not to count (thread.c) */
   uint32_t close_looks;    /* instructions used in teardown, in units of CLOSE_INSTRUCTIONS */
-  uint32_t close_resumes;  /* … and threads guarded */
   uint64_t close_cpu, close_time; /* when teardown grants nothing more: CPU ns, uv_hrtime */
   unsigned char in_loop;          /* uv_run is on the C stack, called by bide */
   unsigned char in_turn;          /* tasks or posted calls run, whoever drives the loop */

@@ -15,7 +15,7 @@ enum {
   CLOSE_BUDGET = 50000,     /* looks: five million instructions in all */
   CLOSE_CPU_MS = 500,
   CLOSE_MS = 3000,
-  CLOSE_RESUMES = 2 /* guarded resumes, for which a look at the budget is taken as well */
+  CLOSE_RESUME = 5 /* looks that a guarded resume counts for */
 };
 
 /* ---- hooks ---- */
@@ -90,7 +90,7 @@ int bide__is_killing(const bide_host *h) {
 static void bound(bide_host *h, lua_State *L) {
   int count;
   if (lua_gethook(L) == hook_cancel) return;
-  if (++h->close_resumes % CLOSE_RESUMES == 0) h->close_looks++;
+  h->close_looks = is_late(h) ? CLOSE_BUDGET + 1 : h->close_looks + CLOSE_RESUME;
   count = h->close_looks > CLOSE_BUDGET ? 1 : CLOSE_INSTRUCTIONS;
   if (lua_gethook(L) == hook_budget && lua_gethookcount(L) == count) return;
   lua_sethook(L, hook_budget, LUA_MASKCOUNT, count);
