@@ -137,7 +137,7 @@ void *bide_data(const bide_host *h) {
 }
 
 int bide_interrupt(bide_host *h) {
-  bide__stop(h, BIDE_STOP_INTERRUPT);
+  if (!bide__stop(h, BIDE_STOP_INTERRUPT)) return 0; /* told already: signals would pile up */
   if (h->post) bide__post_wake(h);
   return bide__slicer_poke(h);
 }

@@ -130,15 +130,21 @@ static uint64_t patience(const bide_slicer *s) {
   return s->slice - s->slice / TICKS / 2;
 }
 
+static int is_to_stop(bide_host *h) {
+  return h->stopping || atomic_load(&h->stop);
+}
+
 static void tick(bide_slicer *s) {
   bide_host *h = s->host;
   lua_State *L = h->running;
   const bide_task *t = h->current;
-  uint64_t cpu = cpu_now();
-  if (s->budget && s->used + cpu - s->since >= s->budget && !h->stopping)
-    bide__stop(h, BIDE_STOP_BUDGET);
+  uint64_t cpu = 0;
+  if (!is_to_stop(h)) {
+    cpu = cpu_now();
+    if (s->budget && s->used + cpu - s->since >= s->budget) bide__stop(h, BIDE_STOP_BUDGET);
+  }
   if (!L || h->closed) return;
-  if (h->stopping || atomic_load(&h->stop)) {
+  if (is_to_stop(h)) {
     bide__stop_hook(h, L);
     return;
   }

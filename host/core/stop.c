@@ -120,8 +120,9 @@ static void refuse_all(bide_scope *root) {
 
 /* ---- a stop ---- */
 
-void bide__stop(bide_host *h, int why) {
-  atomic_store(&h->stop, why);
+int bide__stop(bide_host *h, int why) {
+  int none = BIDE_STOP_NONE;
+  return atomic_compare_exchange_strong(&h->stop, &none, why);
 }
 
 void bide__stop_all(bide_host *h) {

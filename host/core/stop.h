@@ -15,8 +15,8 @@
 enum { BIDE_STOP_NONE, BIDE_STOP_INTERRUPT, BIDE_STOP_BUDGET };
 
 /* Asks for a stop; the loop's thread sees it in its next turn, or at once by a signal. From any
- * thread, also from a signal handler. */
-void bide__stop(bide_host *h, int why);
+ * thread, also from a signal handler. Nonzero unless one was asked for already. */
+int bide__stop(bide_host *h, int why);
 /* Makes a stop that was asked for come true. Runs no Lua. */
 void bide__stop_all(bide_host *h);
 /* In each turn while one is on: ends it once no task is left. */
