@@ -119,28 +119,6 @@ static int l_date(lua_State *L) {
 
 /* ---- the base library ---- */
 
-static int k_pairs(lua_State *L, int status, lua_KContext ctx) {
-  (void)L;
-  (void)status;
-  (void)ctx;
-  return 3;
-}
-
-/* Hands out the guarded `next`, its third upvalue. */
-static int l_pairs(lua_State *L) {
-  luaL_checkany(L, 1);
-  lua_settop(L, 1);
-  if (luaL_getmetafield(L, 1, "__pairs") == LUA_TNIL) {
-    lua_pushvalue(L, lua_upvalueindex(3));
-    lua_insert(L, 1);
-    lua_pushnil(L);
-    return 3;
-  }
-  lua_insert(L, 1);
-  lua_callk(L, 1, 3, 0, k_pairs);
-  return 3;
-}
-
 /* What is to be compiled: the text in hand, and whether a function, at 1, has more. */
 typedef struct source {
   const char *text; /* borrowed: the string at 1 or at READ */
@@ -225,7 +203,6 @@ static const struct {
     {LUA_TABLIBNAME, "unpack", bide__l_unpack},
     {LUA_OSLIBNAME, "date", l_date},
     {LUA_GNAME, "load", l_load},
-    {LUA_GNAME, "next", l_guarded},
     {LUA_GNAME, "print", l_print},
     {LUA_GNAME, "tonumber", l_guarded},
     {LUA_GNAME, "tostring", l_guarded},
@@ -266,8 +243,4 @@ void bide__guard_library(lua_State *L, bide_host *h, const char *library) {
       lua_pop(L, 1);
     }
   }
-  if (strcmp(library, LUA_GNAME) != 0) return;
-  lua_getfield(L, table, "next");
-  push_guarded(L, h, l_pairs);
-  lua_setfield(L, table, "pairs");
 }
