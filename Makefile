@@ -90,7 +90,7 @@ static = $(or $(wildcard $(1)),$(2))
 TLS_SRC := $(wildcard host/net/tls*.c bindings/tls*.c)
 # Not in the module: what makes hosts, the Lua files compiled in, and functions of Lua's libraries
 # that are bide's only there.
-EMBED_SRC := $(wildcard bindings/embed*.c $(addprefix bindings/,preload.c guarded.c stock.c \
+EMBED_SRC := $(wildcard bindings/embed*.c $(addprefix bindings/,preload.c guarded*.c stock.c \
   sort.c gsub.c pattern.c))
 CORE_SRC := $(filter-out $(TLS_SRC) $(EMBED_SRC),\
   $(wildcard host/core/*.c host/net/*.c host/http/*.c host/os/*.c bindings/*.c))

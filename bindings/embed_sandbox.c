@@ -8,7 +8,6 @@
 #include "core/stop.h"
 #include "embed.h"
 #include "guarded.h"
-#include "stock.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -128,22 +127,7 @@ static int l_read_only(lua_State *L) {
   return luaL_error(L, "this table is read-only in the sandbox");
 }
 
-/* Text only: bytecode can do anything. */
-static int l_load(lua_State *L) {
-  int env = !lua_isnone(L, 4);
-  lua_settop(L, 4);
-  lua_pushliteral(L, "t");
-  lua_replace(L, 3);
-  if (!env) lua_settop(L, 3);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  return lua_gettop(L);
-}
-
-/* Upvalue: a Lua function that does nothing. A collection takes long, and C functions may call this
- * one millions of times (load, gsub): a stop comes true at an instruction of Lua's, so it gets one.
- */
+/* Upvalues as those of guarded.h: a collection takes long. */
 static int l_collectgarbage(lua_State *L) {
   static const char *const names[] = {"collect", "count", "step", NULL};
   switch (luaL_checkoption(L, 1, "collect", names)) {
@@ -151,8 +135,7 @@ static int l_collectgarbage(lua_State *L) {
   case 2: lua_pushboolean(L, lua_gc(L, LUA_GCSTEP, 0)); break;
   default: lua_pushinteger(L, lua_gc(L, LUA_GCCOLLECT)); break;
   }
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_call(L, 0, 0);
+  bide__heed(bide__guard_of(L), L);
   return 1;
 }
 
@@ -207,47 +190,33 @@ static void wrap(lua_State *L, const char *name, lua_CFunction f) {
   lua_setfield(L, -2, name);
 }
 
-static void shrink_globals(lua_State *L) {
+static void shrink_globals(lua_State *L, bide_host *h) {
   lua_pushglobaltable(L);
   keep_only(L, globals);
-  wrap(L, "load", l_load);
   wrap(L, "setmetatable", l_setmetatable);
   wrap(L, "rawset", l_rawset);
-  if (luaL_loadstring(L, "") != LUA_OK) lua_error(L);
-  lua_pushcclosure(L, l_collectgarbage, 1);
+  lua_pushnil(L);
+  lua_pushlightuserdata(L, h);
+  lua_pushcclosure(L, l_collectgarbage, 2);
   lua_setfield(L, -2, "collectgarbage");
   wrap(L, "xpcall", l_xpcall);
   lua_pop(L, 1);
 }
 
-static void guard_strings(lua_State *L) {
-  static const luaL_Reg guarded[] = {{"find", bide__l_find},     {"match", bide__l_match},
-                                     {"gmatch", bide__l_gmatch}, {"rep", bide__l_rep},
-                                     {"gsub", bide__l_gsub},     {NULL, NULL}};
-  if (!push_library(L, LUA_STRLIBNAME)) return;
-  keep_only(L, string_names);
-  lua_pushinteger(L, BIDE_GUARD_STEPS);
-  luaL_setfuncs(L, guarded, 1);
-  lua_pop(L, 1);
-}
-
-static void guard_tables(lua_State *L) {
-  static const char *const bounded[] = {"insert", "remove", "unpack", "sort"};
+/* What is left of Lua's libraries, behind bounds. */
+static void guard_libraries(lua_State *L, bide_host *h) {
+  static const char *const names[] = {LUA_GNAME,     LUA_STRLIBNAME,  LUA_TABLIBNAME,
+                                      LUA_OSLIBNAME, LUA_MATHLIBNAME, LUA_UTF8LIBNAME};
   size_t i;
-  if (!push_library(L, LUA_TABLIBNAME)) return;
-  for (i = 0; i < sizeof bounded / sizeof bounded[0]; i++) {
-    lua_pushnil(L);
-    lua_getfield(L, -2, bounded[i]);
-    lua_pushcclosure(L, bide__l_bounded, 2);
-    lua_setfield(L, -2, bounded[i]);
+  if (push_library(L, LUA_STRLIBNAME)) {
+    keep_only(L, string_names);
+    lua_pop(L, 1);
   }
-  lua_pushnil(L);
-  lua_getfield(L, -2, "move");
-  lua_pushcclosure(L, bide__l_move, 2);
-  lua_setfield(L, -2, "move");
-  lua_pushcfunction(L, bide__l_concat);
-  lua_setfield(L, -2, "concat");
-  lua_pop(L, 1);
+  for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+    if (!push_library(L, names[i])) continue;
+    bide__guard_library(L, h, names[i]);
+    lua_pop(L, 1);
+  }
 }
 
 static void copy_fields(lua_State *L, int from, int to) {
@@ -324,8 +293,7 @@ void bide__sandbox(lua_State *L, bide_host *h) {
     lua_pop(L, 2);
   }
   shrink_package(L);
-  shrink_globals(L);
-  guard_strings(L);
-  guard_tables(L);
+  shrink_globals(L, h);
+  guard_libraries(L, h);
   close_errors(L, h);
 }

@@ -7,7 +7,11 @@
  *
  * Text that is kept as it stands is copied only when something replaced follows, so a subject in
  * which nothing changes is never copied. Owns the output: the first bytes in the struct, then a
- * userdata. Stack: subject, pattern, replacement, then the slots below. */
+ * userdata. Stack: subject, pattern, replacement, then the slots below.
+ *
+ * In a sandbox the output is limited, what replaces takes steps as matching does, and after each
+ * value a stop is heeded: functions in C have no instruction at which it could come true. */
+#include "guarded.h"
 #include "pattern.h"
 #include "stock.h"
 
@@ -27,8 +31,9 @@ typedef struct gsub {
   size_t copied;      /* the subject up to here is in the output, or replaced there */
   size_t len, cap;    /* of the output */
   const char *subject;
-  char *box; /* the output once it is too long for `first`; in the slot OUTPUT */
-  int type;  /* of the replacement */
+  char *box;        /* the output once it is too long for `first`; in the slot OUTPUT */
+  bide_host *guard; /* in a sandbox its host */
+  int type;         /* of the replacement */
   char anchored, changed, kept;
   char first[INLINE];
 } gsub;
@@ -42,7 +47,8 @@ static inline char *output(gsub *g) {
 static void grow(lua_State *L, gsub *g, size_t more) {
   size_t cap = g->cap;
   char *p;
-  if (more > SIZE_MAX / 4 - g->len) luaL_error(L, "resulting string too large");
+  size_t max = g->guard ? BIDE_GUARD_BYTES : SIZE_MAX / 4;
+  if (g->len > max || more > max - g->len) luaL_error(L, "resulting string too large");
   while (cap < g->len + more) cap *= 2;
   p = lua_newuserdatauv(L, cap, 0);
   memcpy(p, output(g), g->len);
@@ -92,6 +98,7 @@ static void use_string(lua_State *L, gsub *g, bide_matcher *m) {
     const char *p = memchr(r, '%', (size_t)(end - r));
     append(L, g, r, (size_t)((p ? p : end) - r));
     if (!p) return;
+    bide__match_spend(m, 1);
     if (p[1] == '%') append(L, g, "%", 1);
     else if (p[1] >= '0' && p[1] <= '9') append_capture(L, g, m, p[1] - '1');
     else luaL_error(L, "invalid use of '%%' in replacement string");
@@ -183,6 +190,7 @@ static int k_replaced(lua_State *L, int status, lua_KContext ctx) {
   gsub *g = lua_touserdata(L, STATE);
   (void)status;
   (void)ctx;
+  bide__heed(g->guard, L);
   use_value(L, g);
   return g->anchored ? finish(L, g) : replace(L, g);
 }
@@ -195,6 +203,8 @@ static int replace(lua_State *L, gsub *g) {
   m.end = m.start + lua_rawlen(L, SUBJECT);
   if (bide__matcher_init(&m, L, pattern + g->anchored, size - (size_t)g->anchored))
     lua_replace(L, LONG_PATTERN);
+  g->guard = m.steps == SIZE_MAX ? NULL : bide__guard_of(L);
+  bide__heed(g->guard, L);
   while (g->n < g->max && next_match(&m, g)) {
     int calls = g->type == LUA_TFUNCTION, nargs = 2;
     g->n++;
@@ -213,6 +223,7 @@ static int replace(lua_State *L, gsub *g) {
       g = keep(L, g);
       lua_callk(L, nargs, 1, 0, k_replaced);
     }
+    bide__heed(g->guard, L);
     use_value(L, g);
     if (g->anchored) break;
   }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* guarded.c: see guarded.h. Owns nothing. */
+/* guarded.c: see guarded.h. Functions of strings that are written anew. Owns nothing. */
 #include "guarded.h"
 #include "pattern.h"
 
@@ -34,6 +34,7 @@ static int search(lua_State *L, int find) {
   const char *s = luaL_checklstring(L, 1, &len), *p = luaL_checklstring(L, 2, &size), *at, *e;
   ptrdiff_t init = place(L, 3, len);
   int anchored = *p == '^';
+  bide__heed(bide__guard_of(L), L);
   if (init < 0) return lua_pushnil(L), 1;
   if (find && (lua_toboolean(L, 4) || !strpbrk(p, "^$*+?.([%-"))) {
     if (lua_toboolean(L, 4) || strlen(p) == size) return find_plain(L, s, len, init);
@@ -60,14 +61,15 @@ int bide__l_match(lua_State *L) {
   return search(L, 0);
 }
 
-/* Upvalues: steps, subject, pattern, where to go on, where the last match ended (or -1). */
+/* Upvalues: steps, host, subject, pattern, where to go on, where the last match ended (or -1). */
 static int next_match(lua_State *L) {
   bide_matcher m;
   size_t len, size;
-  const char *s = lua_tolstring(L, lua_upvalueindex(2), &len);
-  const char *p = lua_tolstring(L, lua_upvalueindex(3), &size);
-  const char *at = s + lua_tointeger(L, lua_upvalueindex(4)), *e;
-  lua_Integer last = lua_tointeger(L, lua_upvalueindex(5));
+  const char *s = lua_tolstring(L, lua_upvalueindex(3), &len);
+  const char *p = lua_tolstring(L, lua_upvalueindex(4), &size);
+  const char *at = s + lua_tointeger(L, lua_upvalueindex(5)), *e;
+  lua_Integer last = lua_tointeger(L, lua_upvalueindex(6));
+  bide__heed(bide__guard_of(L), L);
   m.start = s;
   m.end = s + len;
   bide__matcher_init(&m, L, p, size);
@@ -75,8 +77,8 @@ static int next_match(lua_State *L) {
     e = bide__match(&m, at);
     if (!e || e - s == last) continue;
     lua_pushinteger(L, e - s);
-    lua_copy(L, -1, lua_upvalueindex(4));
     lua_copy(L, -1, lua_upvalueindex(5));
+    lua_copy(L, -1, lua_upvalueindex(6));
     lua_pop(L, 1);
     return bide__push_captures(&m, at, e);
   }
@@ -90,92 +92,42 @@ int bide__l_gmatch(lua_State *L) {
   luaL_checkstring(L, 2);
   init = place(L, 3, len);
   lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
   lua_pushinteger(L, init < 0 ? (lua_Integer)len + 1 : init);
   lua_pushinteger(L, -1);
-  lua_pushcclosure(L, next_match, 5);
+  lua_pushcclosure(L, next_match, 6);
   return 1;
 }
 
 /* ---- building ---- */
 
+/* Fills a buffer with what it begins with. */
+static void repeat(char *p, size_t have, size_t size) {
+  while (have < size) {
+    size_t n = have < size - have ? have : size - have;
+    memcpy(p + have, p, n);
+    have += n;
+  }
+}
+
 int bide__l_rep(lua_State *L) {
-  size_t len, sep;
+  size_t len, sep, size;
   const char *s = luaL_checklstring(L, 1, &len), *between;
   lua_Integer n = luaL_checkinteger(L, 2);
   luaL_Buffer b;
+  char *p;
+  bide__heed(bide__guard_of(L), L);
   between = luaL_optlstring(L, 3, "", &sep);
   if (n <= 0 || len + sep == 0) return lua_pushliteral(L, ""), 1;
   if ((size_t)n > BIDE_GUARD_BYTES / (len + sep))
     return luaL_error(L, "resulting string too large");
-  luaL_buffinit(L, &b);
-  while (n-- > 1) {
-    luaL_addlstring(&b, s, len);
-    luaL_addlstring(&b, between, sep);
-  }
-  luaL_addlstring(&b, s, len);
-  luaL_pushresult(&b);
+  size = (size_t)n * (len + sep) - sep;
+  p = luaL_buffinitsize(L, &b, size);
+  memcpy(p, s, len);
+  if (n > 1) memcpy(p + len, between, sep);
+  repeat(p, n > 1 ? len + sep : len, size);
+  luaL_pushresultsize(&b, size);
   return 1;
-}
-
-/* A few elements, at powers of two, are enough for a length of 2^62, which Lua looks for in leaps:
- * what goes from element to element would never end. */
-static void check_size(lua_State *L, int arg) {
-  luaL_checktype(L, arg, LUA_TTABLE);
-  if (luaL_getmetafield(L, arg, "__len") != LUA_TNIL)
-    luaL_argerror(L, arg, "a table with __len is refused in the sandbox");
-  if (lua_rawlen(L, arg) > BIDE_GUARD_STEPS) luaL_argerror(L, arg, "too many elements");
-}
-
-int bide__l_concat(lua_State *L) {
-  size_t sep, size = 0, len;
-  const char *between;
-  lua_Integer i, last;
-  luaL_Buffer b;
-  check_size(L, 1);
-  between = luaL_optlstring(L, 2, "", &sep);
-  i = luaL_optinteger(L, 3, 1);
-  last = luaL_opt(L, luaL_checkinteger, 4, (lua_Integer)lua_rawlen(L, 1));
-  luaL_buffinit(L, &b);
-  for (; i <= last; i++) {
-    lua_geti(L, 1, i);
-    if (!lua_isstring(L, -1))
-      return luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
-    lua_tolstring(L, -1, &len);
-    size += len + sep + 1; /* one more, so that empty strings come to an end as well */
-    if (size > BIDE_GUARD_BYTES) return luaL_error(L, "resulting string too large");
-    luaL_addvalue(&b);
-    if (i == last) break;
-    luaL_addlstring(&b, between, sep);
-  }
-  luaL_pushresult(&b);
-  return 1;
-}
-
-/* ---- the rest of table ---- */
-
-static int k_called(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  (void)ctx;
-  return lua_gettop(L);
-}
-
-static int call_original(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(2));
-  lua_insert(L, 1);
-  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, k_called);
-  return lua_gettop(L);
-}
-
-int bide__l_bounded(lua_State *L) {
-  check_size(L, 1);
-  return call_original(L);
-}
-
-int bide__l_move(lua_State *L) {
-  lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
-  if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= BIDE_GUARD_STEPS)
-    return luaL_argerror(L, 3, "too many elements to move");
-  return call_original(L);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { DEPTH_MAX = 200, SET_MAX = 256 /* bytes of a set, where steps are limited */ };
+enum { CHUNK = 1024 /* bytes that one item runs over before their price is taken */ };
 
 enum {
   /* match one byte and may be repeated */
@@ -40,14 +41,17 @@ static const char *broken(bide_item *it, const char *end, const char *message) {
 
 /* p stands behind the bracket. Returns what is behind the closing one. */
 static const char *read_set(bide_item *it, const char *p, const char *end) {
+  size_t more = 0;
   it->d = *p == '^';
   if (it->d) p++;
   it->from = p;
   do { /* a bracket that comes first is one of the set */
     if (p == end) return broken(it, end, "malformed pattern (missing ']')");
-    if (*p++ == '%' && p < end) p++;
+    more++;
+    if (*p++ == '%' && p < end) p++, more += 8;
   } while (*p != ']');
   it->to = p;
+  it->more = more < UINT16_MAX ? (uint16_t)more : UINT16_MAX;
   return p + 1;
 }
 
@@ -124,7 +128,10 @@ int bide__matcher_init(bide_matcher *m, lua_State *L, const char *pattern, size_
   m->L = L;
   m->captures = 0;
   m->steps = (size_t)lua_tointeger(L, lua_upvalueindex(1)) - 1; /* none: as good as no limit */
-  if (size >= BIDE_ITEMS_INLINE) items = lua_newuserdatauv(L, (size + 1) * sizeof *items, 0);
+  if (size >= BIDE_ITEMS_INLINE) {
+    bide__match_spend(m, size / 2);
+    items = lua_newuserdatauv(L, (size + 1) * sizeof *items, 0);
+  }
   m->items = items;
   for (; pattern < end; n++) {
     pattern = read_item(&items[n], pattern, end);
@@ -178,30 +185,49 @@ static int in_set(int c, const bide_item *it) {
   return it->d;
 }
 
-static inline int is_one(const bide_matcher *m, const bide_item *it, const char *s) {
-  int c = (unsigned char)*s;
-  if (s == m->end) return 0;
+static inline int is_one(bide_matcher *pays, const bide_item *it, int c) {
   switch (it->kind) {
   case BYTE: return it->c == c;
   case CLASS: return in_class(c, it->c) ^ it->d;
-  case SET: return in_set(c, it);
+  case SET:
+    if (pays) bide__match_spend(pays, it->more / 8);
+    return in_set(c, it);
   default: return 1;
   }
 }
 
 /* ---- matching ---- */
 
-static void spend(bide_matcher *m, size_t steps) {
-  if (m->steps <= steps) luaL_error(m->L, "pattern takes too many steps");
-  m->steps -= steps;
+__attribute__((cold)) void bide__match_spent(bide_matcher *m) {
+  luaL_error(m->L, "pattern takes too many steps");
+}
+
+/* Items that matched one after another have been paid for by one step; many are not. */
+static inline void spend_items(bide_matcher *m, ptrdiff_t n) {
+  if (n > 8) bide__match_spend(m, (size_t)n / 4);
+}
+
+static inline int test(bide_matcher *m, const bide_item *it, const char *s) {
+  return s != m->end && is_one(m, it, (unsigned char)*s);
+}
+
+/* Where from s on the first byte is that is one of the item's (`is`), or none: or the end. */
+static inline __attribute__((always_inline)) const char *run(bide_matcher *m, const char *s,
+                                                             const bide_item *it, int is) {
+  for (;;) {
+    const char *from = s, *end = m->end - s > CHUNK ? s + CHUNK : m->end;
+    while (s < end && is_one(NULL, it, (unsigned char)*s) != is) s++;
+    bide__match_spend(m, (size_t)(s - from + 1) * (1 + it->more) / 8);
+    if (s < end || end == m->end) return s;
+  }
 }
 
 static const char *match(bide_matcher *m, const char *s, const bide_item *it, int depth);
 
+/* The byte at s is one. */
 static const char *match_most(bide_matcher *m, const char *s, const bide_item *it, int depth) {
   const char *least = it->repeat == MOST_ONE ? s + 1 : s;
-  while (is_one(m, it, s)) s++;
-  spend(m, (size_t)(s - least + 1) / 8);
+  s = run(m, s + 1, it, 0);
   for (; s >= least; s--) {
     const char *e = match(m, s, it + 1, depth);
     if (e) return e;
@@ -213,7 +239,7 @@ static const char *match_least(bide_matcher *m, const char *s, const bide_item *
   for (;; s++) {
     const char *e = match(m, s, it + 1, depth);
     if (e) return e;
-    if (!is_one(m, it, s)) return NULL;
+    if (!test(m, it, s)) return NULL;
   }
 }
 
@@ -246,7 +272,7 @@ static const char *match_back(bide_matcher *m, const char *s, const bide_item *i
   if (i < 0 || i >= m->captures || m->capture[i].len == BIDE_CAPTURE_OPEN)
     luaL_error(m->L, "invalid capture index %%%d", i + 1);
   c = &m->capture[i];
-  if (c->len > 0) spend(m, (size_t)c->len / 64);
+  if (c->len > 0) bide__match_spend(m, (size_t)c->len / 64);
   if (c->len < 0 || m->end - s < c->len || memcmp(c->at, s, (size_t)c->len) != 0) return NULL;
   return s + c->len;
 }
@@ -262,31 +288,32 @@ static const char *match_balanced(bide_matcher *m, const char *s, const bide_ite
       open++;
     }
   }
-  spend(m, (size_t)(s - from) / 8);
+  bide__match_spend(m, (size_t)(s - from) / 8);
   return s < m->end ? s + 1 : NULL;
 }
 
 /* The subject is as if a zero byte stood before and behind it. */
-static const char *match_frontier(const bide_matcher *m, const char *s, const bide_item *it) {
+static const char *match_frontier(bide_matcher *m, const char *s, const bide_item *it) {
   int before = s == m->start ? 0 : (unsigned char)s[-1];
+  bide__match_spend(m, it->more / 4);
   return !in_set(before, it) && in_set((unsigned char)*s, it) ? s : NULL;
 }
 
 static const char *match(bide_matcher *m, const char *s, const bide_item *it, int depth) {
   const bide_item *first = it;
   if (depth-- == 0) luaL_error(m->L, "pattern too complex");
-  if (m->steps-- == 0) luaL_error(m->L, "pattern takes too many steps");
+  bide__match_spend(m, 1);
   for (; it->kind != END; it++) {
     if (it->kind <= SET) {
-      int is = is_one(m, it, s);
-      if (it->repeat == ONCE) {
-        if (!is) {
-          if (it - first > 8) spend(m, (size_t)(it - first) / 4);
-          return NULL;
-        }
+      int is = test(m, it, s);
+      if (is && it->repeat == ONCE) {
         s++;
-      } else if (!is) {
-        if (it->repeat == MOST_ONE) return NULL;
+        continue;
+      }
+      spend_items(m, it - first);
+      first = it;
+      if (!is) {
+        if (it->repeat == ONCE || it->repeat == MOST_ONE) return NULL;
       } else if (it->repeat == OPTIONAL) {
         const char *e = match(m, s + 1, it + 1, depth);
         if (e) return e;
@@ -295,6 +322,8 @@ static const char *match(bide_matcher *m, const char *s, const bide_item *it, in
       }
       continue;
     }
+    spend_items(m, it - first);
+    first = it;
     switch (it->kind) {
     case OPEN:
     case PLACE: return match_open(m, s, it, depth);
@@ -315,7 +344,7 @@ const char *bide__match(bide_matcher *m, const char *s) {
   return match(m, s, m->items, DEPTH_MAX);
 }
 
-const char *bide__match_skip(const bide_matcher *m, const char *s) {
+const char *bide__match_skip(bide_matcher *m, const char *s) {
   const bide_item *it = m->items;
   if (it->kind == OPEN) it++;
   if (it->kind > SET || (it->repeat != ONCE && it->repeat != MOST_ONE)) return s;
@@ -323,8 +352,7 @@ const char *bide__match_skip(const bide_matcher *m, const char *s) {
     s = memchr(s, it->c, (size_t)(m->end - s));
     return s ? s : m->end;
   }
-  while (s < m->end && !is_one(m, it, s)) s++;
-  return s;
+  return run(m, s, it, 1);
 }
 
 /* ---- captures ---- */

@@ -8,6 +8,7 @@
 #define BIDE_PATTERN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <lua.h>
 #include <lauxlib.h>
@@ -17,6 +18,7 @@ enum { BIDE_ITEMS_INLINE = 32, BIDE_CAPTURES_MAX = 32 };
 typedef struct bide_item {
   unsigned char kind, repeat;
   unsigned char c, d; /* the byte, class letter or digit; d: negated; %b: both its bytes */
+  uint16_t more;      /* what testing one byte takes beyond an eighth of a step, in eighths */
   const char *from;   /* a set's first byte, or a message */
   const char *to;     /* its closing bracket */
 } bide_item;
@@ -45,7 +47,13 @@ int bide__matcher_init(bide_matcher *m, lua_State *L, const char *pattern, size_
 /* The end of the match that begins at s, or NULL. Raises what is wrong with the pattern. */
 const char *bide__match(bide_matcher *m, const char *s);
 /* The first place at or after s where the pattern might match (a guess that errs early). */
-const char *bide__match_skip(const bide_matcher *m, const char *s);
+const char *bide__match_skip(bide_matcher *m, const char *s);
+/* Takes steps for what the caller does with a match; raises when they are used up. */
+void bide__match_spent(bide_matcher *m);
+static inline void bide__match_spend(bide_matcher *m, size_t steps) {
+  if (m->steps <= steps) bide__match_spent(m);
+  m->steps -= steps;
+}
 /* Pushes capture i (from 0); without captures, 0 is the whole match from..to. */
 void bide__push_capture(bide_matcher *m, int i, const char *from, const char *to);
 /* Pushes all of them; returns how many. */

@@ -10,6 +10,7 @@
  * the first call of Lua code on. Stack: the table, the comparator or nil, the sorter or nil, then
  * the elements in hand. Elements are read and written as Lua code would (metamethods), but
  * those reads and writes cannot wait. */
+#include "guarded.h"
 #include "stock.h"
 
 #include <limits.h>
@@ -34,18 +35,20 @@ typedef struct sorter {
   unsigned waiting;    /* ranges in `later` */
   unsigned char calls; /* there is a comparator */
   unsigned char kept;  /* this is in the slot SORTER */
+  bide_host *guard;    /* in a sandbox its host: a stop is heeded at each comparison */
   range later[sizeof(unsigned) * CHAR_BIT];
 } sorter;
 
 static int run(lua_State *L, sorter *s, int step);
 
-static void init(sorter *s, unsigned n, int calls) {
+static void init(lua_State *L, sorter *s, unsigned n) {
   s->lo = 1;
   s->up = n;
   s->scramble = s->waiting = 0;
   s->middle = 2; /* of three */
-  s->calls = (unsigned char)calls;
+  s->calls = !lua_isnil(L, COMPARATOR);
   s->kept = 0;
+  s->guard = bide__guard_of(L);
 }
 
 /* A range of up to three is known by its length alone. */
@@ -53,7 +56,7 @@ static int k_sort(lua_State *L, int status, lua_KContext step) {
   sorter s, *kept = lua_touserdata(L, SORTER);
   (void)status;
   if (kept) return run(L, kept, (int)step);
-  init(&s, (unsigned)lua_tointeger(L, SORTER), !lua_isnil(L, COMPARATOR));
+  init(L, &s, (unsigned)lua_tointeger(L, SORTER));
   return run(L, &s, (int)step);
 }
 
@@ -100,6 +103,7 @@ static inline int take_answer(lua_State *L) {
 
 /* Sets `yes` to a < b; when that calls Lua code and this waits, the function goes on at `step`. */
 #define COMPARE(step, a, b)                                                                        \
+  bide__heed(s->guard, L);                                                                         \
   if (s->calls || (yes = compare(L, a, b)) < 0) {                                                  \
     if (!s->kept) s = keep(L, s);                                                                  \
     push_call(L, s, a, b);                                                                         \
@@ -251,6 +255,6 @@ int bide__l_sort(lua_State *L) {
   lua_settop(L, SORTER);
   lua_pushnil(L);
   lua_replace(L, SORTER);
-  init(&s, (unsigned)n, !lua_isnil(L, COMPARATOR));
+  init(L, &s, (unsigned)n);
   return run(L, &s, BEGIN);
 }
