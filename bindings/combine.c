@@ -16,10 +16,22 @@ enum { REASONS_MAX = 3 };
 
 /* ---- results ---- */
 
-/* Has the member `k` failed beside the one that decided? An item may be handed in twice. */
 static int failed_too(const bide_join *j, uint32_t k) {
   const bide_fut *first = j->at[j->first - 1].fut, *f = j->at[k - 1].fut;
   return f != first && f->state == BIDE_FAILED;
+}
+
+/* Is the item on top of the stack in the set at `seen`? It is from now on: an item may be handed in
+ * twice. */
+static int is_again(lua_State *L, int seen) {
+  int again;
+  lua_pushvalue(L, -1);
+  again = lua_rawget(L, seen) != LUA_TNIL;
+  lua_pop(L, 1);
+  lua_pushvalue(L, -1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, seen);
+  return again;
 }
 
 /* Protected: (items, join) → the error that decided; those of the others that have failed by now,
@@ -28,7 +40,7 @@ static int push_first_error(lua_State *L) {
   const bide_join *j = lua_touserdata(L, 2);
   bide_host *h = j->host;
   uint32_t k = 1, n = 0;
-  int err;
+  int err, others;
   lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)j->first);
   bide__push_error(L, h, -1);
   while (k <= j->n && !failed_too(j, k)) k++;
@@ -36,13 +48,18 @@ static int push_first_error(lua_State *L) {
   err = lua_gettop(L);
   bide__details(L, h, err, 1);
   lua_newtable(L);
+  others = lua_gettop(L);
+  lua_newtable(L);
   for (; k <= j->n; k++) {
     if (!failed_too(j, k)) continue;
     lua_rawgeti(L, BIDE_ITEMS, (lua_Integer)k);
-    bide__push_error(L, h, -1);
-    lua_remove(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)++n);
+    if (!is_again(L, others + 1)) {
+      bide__push_error(L, h, -1);
+      lua_rawseti(L, others, (lua_Integer)++n);
+    }
+    lua_settop(L, others + 1);
   }
+  lua_settop(L, others);
   lua_pushinteger(L, (lua_Integer)n);
   lua_setfield(L, -2, "n");
   lua_setfield(L, -2, "others");

@@ -146,6 +146,8 @@ static int l_resume(lua_State *L) {
  * close them itself, as Lua's does, but across that Lua cannot yield.) With resume they stay
  * pending, for the coroutine is then dead but not closed, as in Lua. */
 
+enum { WRAP_THREAD = 2, WRAP_FUNCTION = 3 }; /* upvalues of a wrap function */
+
 static int k_body(lua_State *co, int status, lua_KContext ctx) {
   (void)ctx;
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(co);
@@ -168,6 +170,19 @@ static int protect_body(const bide_host *h, lua_State *co) {
   lua_pushcfunction(co, bide__body_handler);
   lua_insert(co, 2);
   return 2;
+}
+
+/* What could not begin (too deep, too many arguments) can be called again, as in Lua: its function
+ * alone stands on its stack then, which until the beginning the wrap function keeps, too. */
+static void began(lua_State *L, lua_State *co, int has_begun) {
+  if (has_begun) {
+    lua_pushnil(L);
+    lua_replace(L, lua_upvalueindex(WRAP_FUNCTION));
+  } else {
+    lua_settop(co, 0);
+    lua_pushvalue(L, lua_upvalueindex(WRAP_FUNCTION));
+    lua_xmove(L, co, 1);
+  }
 }
 
 static int is_memory_error(lua_State *L, int status) {
@@ -206,7 +221,7 @@ static int wrapped(lua_State *L, bide_host *h, lua_State *co, int r) {
 
 static int k_wrap(lua_State *L, int status, lua_KContext ctx) {
   bide_host *h = bide__host(L);
-  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  lua_State *co = lua_tothread(L, lua_upvalueindex(WRAP_THREAD));
   int r;
   (void)status;
   if (!h->delivering) return bide__wait_on(L, ctx, k_wrap);
@@ -217,9 +232,10 @@ static int k_wrap(lua_State *L, int status, lua_KContext ctx) {
 
 static int l_wrap_call(lua_State *L) {
   bide_host *h = bide__host(L);
-  lua_State *co = lua_tothread(L, lua_upvalueindex(2));
+  lua_State *co = lua_tothread(L, lua_upvalueindex(WRAP_THREAD));
   bide_scope *scope = h->current ? h->current->scope : NULL;
-  int r = first_resume(L, h, co, lua_gettop(L), protect_body(h, co));
+  int more = protect_body(h, co), r = first_resume(L, h, co, lua_gettop(L), more);
+  if (more) began(L, co, r != R_ERROR || lua_status(co) != LUA_OK);
   return r == R_WAITS ? bide__wait_yield(L, (lua_KContext)scope, k_wrap) : wrapped(L, h, co, r);
 }
 
@@ -230,7 +246,8 @@ static int l_wrap(lua_State *L) {
   co = lua_newthread(L);
   lua_pushvalue(L, 1);
   lua_xmove(L, co, 1);
-  lua_pushcclosure(L, l_wrap_call, 2);
+  lua_pushvalue(L, 1);
+  lua_pushcclosure(L, l_wrap_call, 3);
   return 1;
 }
 

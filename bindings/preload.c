@@ -27,30 +27,38 @@ void bide__preload_tls(lua_State *L) {
 /* A `require` that makes way for that of bide.require (a module may wait while it loads) when it is
  * first called: to compile that takes a part of the start of a script that requires nothing. */
 static const char require_text[] =
-    "local stock, own, loading = ...\n"
-    "local pcall, error = pcall, error\n"
+    "local stock, load, loaded, globals, pcall, error = ...\n"
+    "local own, loading\n"
     "local function require(...)\n"
     "  if not own then\n"
     "    if loading then return stock(...) end -- by bide.require itself\n"
     "    loading = true\n"
-    "    local ok, result = pcall(stock, 'bide.require')\n"
+    "    local ok, result = pcall(load, 'bide.require', ':preload:')\n"
     "    loading = nil\n"
     "    if not ok then error(result, 0) end\n"
-    "    own = result\n"
-    "    if _G.require == require then _G.require = own end\n"
+    "    own = loaded['bide.require'] or result\n"
+    "    loaded['bide.require'] = own\n"
+    "    if globals.require == require then globals.require = own end\n"
     "  end\n"
     "  return own(...)\n"
     "end\n"
     "return require\n";
 
+/* stack: …, package.preload. The searchers may be the script's own by then: nothing is searched. */
 static void replace_require(lua_State *L) {
+  int preload = lua_gettop(L);
   if (luaL_loadbufferx(L, require_text, sizeof require_text - 1, "=bide/preload", "t") != LUA_OK)
     lua_error(L);
   if (lua_getglobal(L, "require") == LUA_TNIL) {
-    lua_pop(L, 2);
+    lua_settop(L, preload);
     return;
   }
-  lua_call(L, 1, 1);
+  lua_getfield(L, preload, "bide.require");
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushglobaltable(L);
+  lua_getglobal(L, "pcall");
+  lua_getglobal(L, "error");
+  lua_call(L, 6, 1);
   lua_setglobal(L, "require");
 }
 
@@ -63,6 +71,6 @@ void bide__preload(lua_State *L) {
   }
   lua_pushcfunction(L, luaopen_bide_core);
   lua_setfield(L, -2, "bide.core");
-  lua_pop(L, 1);
   replace_require(L);
+  lua_pop(L, 1);
 }

@@ -144,6 +144,22 @@ describe("compute #core", function()
     assert.equal(2e7 * (2e7 + 1) // 2, task:await())
   end)
 
+  sliced_it("gives right results beside a hook for lines", function()
+    local lines = 0
+    local task = bide.compute(function()
+      debug.sethook(function() lines = lines + 1 end, "l")
+      local n = 0
+      for _ = 1, 300000 do
+        n = n + 1
+      end
+      debug.sethook()
+      return n
+    end)
+    assert.is_true(turns_until(task) > 1)
+    assert.equal(300000, task:await())
+    assert.is_true(lines > 300000)
+  end)
+
   sliced_it("shares the time among several", function()
     local done = {}
     local list = {}

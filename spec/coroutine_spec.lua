@@ -234,6 +234,16 @@ describe("a plain coroutine in a task #core", function()
       end)
     end)
 
+    it("a wrapped one that could not begin can be called again", function()
+      local f = coroutine.wrap(function(...) return "ran", ... end)
+      local refusal
+      local function deep() return (string.gsub("a", "a", deep)) end
+      xpcall(deep, function() refusal = select(2, pcall(f, "lost", print)) end)
+      assert.matches("C stack overflow", tostring(refusal))
+      assert.same({ true, "ran", 1, 2 }, { pcall(f, 1, 2) })
+      assert.has_error(f)
+    end)
+
     it("they nest to a depth of more than a hundred", function()
       local function nest(n)
         if n == 0 then return 0 end

@@ -200,7 +200,7 @@ describe("gather #core", function()
             local a, b, c = failing "a", failing "b", failing "c" -- in the same turn
             local err = tasks.raised(form, a, b, c, b)
             assert.equal("a", err)
-            assert.same({ "b", "c", "b", n = 3 }, bide.details(err).others)
+            assert.same({ "b", "c", n = 2 }, bide.details(err).others)
             a, b = failing "a", failing "b"
             bide.wait { a, b }
             assert.equal("b", tasks.raised(form, b, a, b))

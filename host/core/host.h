@@ -174,8 +174,9 @@ struct bide_host {
   lua_State *depth_of;                         /* in this thread */
   uint32_t sockets;                            /* open */
   int signal;                                  /* for the slicer, when it is made later */
-  lua_Hook dump_hook; /* what bide_dump_running has displaced, and how it was set */
-  int dump_mask, dump_count;
+  lua_Hook dump_hook;                          /* that of bide_dump_running, once it was used; */
+  lua_Hook dumped_hook;                        /* … what it has displaced, and how that was set */
+  int dumped_mask, dumped_count;
   const struct bide_policy *policy; /* of a sandbox; borrowed from embed; or NULL */
 };
 

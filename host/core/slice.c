@@ -24,6 +24,7 @@ struct bide_slicer {
   struct itimerspec period;
   uint64_t slice; /* ns */
   int signo;
+  unsigned char has_edge;     /* made when first needed */
   unsigned char all;          /* tasks are sliced, not only compute tasks */
   unsigned char blocked;      /* the signal was blocked when we entered */
   volatile uint32_t seen;     /* the step that the last signal found running */
@@ -76,7 +77,8 @@ static void restore_hook(bide_slicer *s, lua_State *L) {
   s->hooked = NULL;
 }
 
-/* Another's hook keeps its other events for the one instruction that ours is set. */
+/* Another's hook keeps its other events for the one instruction that ours is set, but for new
+ * lines: Lua would call it after ours has yielded, with the thread no longer able to run. */
 static void hook_slice(lua_State *L, lua_Debug *ar) {
   bide_host *h = bide__host_of(L);
   bide_slicer *s = h->slicer;
@@ -101,12 +103,17 @@ static void hook_slice(lua_State *L, lua_Debug *ar) {
 }
 
 static void set_hook(bide_slicer *s, lua_State *L) {
-  if (lua_gethook(L) == hook_slice) return;
-  s->saved = lua_gethook(L);
+  lua_Hook hook = lua_gethook(L);
+  if (hook == hook_slice || (hook && hook == s->host->dump_hook)) return; /* a later signal will */
+  s->saved = hook;
   s->saved_mask = lua_gethookmask(L);
   s->saved_count = lua_gethookcount(L);
   s->hooked = L;
-  lua_sethook(L, hook_slice, s->saved_mask | LUA_MASKCOUNT, 1);
+  lua_sethook(L, hook_slice, (s->saved_mask & ~LUA_MASKLINE) | LUA_MASKCOUNT, 1);
+}
+
+int bide__is_slice_hook(lua_State *L) {
+  return lua_gethook(L) == hook_slice;
 }
 
 int bide__is_preempted(lua_State *co) {
@@ -209,26 +216,28 @@ static void set_mask(bide_slicer *s, int how, sigset_t *before) {
 static void delete_timers(bide_slicer *s) {
   if (!s->thread) return;
   timer_delete(s->timer);
-  timer_delete(s->edge);
+  if (s->has_edge) timer_delete(s->edge);
+  s->has_edge = 0;
   s->thread = 0;
 }
 
-/* The timers are bound to a thread; a host may move to another. */
-static int make_timers(bide_slicer *s) {
+/* One that sends this thread our signal. */
+static int make_timer(const bide_slicer *s, clockid_t clock, timer_t *timer) {
   struct sigevent ev;
-  if (!here.id) here.id = (uv_hrtime() << 12) ^ (uint64_t)gettid();
-  if (s->thread == here.id) return 0;
-  delete_timers(s);
   memset(&ev, 0, sizeof ev);
   ev.sigev_notify = SIGEV_THREAD_ID;
   ev.sigev_signo = s->signo;
   ev.sigev_value.sival_ptr = (void *)(uintptr_t)&mark;
   ev._sigev_un._tid = gettid();
-  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &s->timer) != 0) return -1;
-  if (timer_create(CLOCK_MONOTONIC, &ev, &s->edge) != 0) {
-    timer_delete(s->timer);
-    return -1;
-  }
+  return timer_create(clock, &ev, timer);
+}
+
+/* The timers are bound to a thread; a host may move to another. */
+static int take_timers(bide_slicer *s) {
+  if (!here.id) here.id = (uv_hrtime() << 12) ^ (uint64_t)gettid();
+  if (s->thread == here.id) return 0;
+  delete_timers(s);
+  if (make_timer(s, CLOCK_THREAD_CPUTIME_ID, &s->timer) != 0) return -1;
   s->thread = here.id;
   return 0;
 }
@@ -242,7 +251,7 @@ static void set_runner(bide_slicer *s, int runs) {
 
 static void start(bide_slicer *s) {
   sigset_t before;
-  if (make_timers(s) != 0) return; /* none to be had: no slices */
+  if (take_timers(s) != 0) return; /* none to be had: no slices */
   s->seen = s->host->steps - 1;
   s->since = cpu_now();
   s->outer = here.armed;
@@ -344,9 +353,12 @@ void bide__slicer_refill(bide_host *h) {
   if (h->entered) h->slicer->since = cpu_now();
 }
 
-static void set_edge(const bide_slicer *s, uint64_t when) {
+/* Where there is no second timer to be had the first one finds the end, later. */
+static void set_edge(bide_slicer *s, uint64_t when) {
   struct itimerspec at = {{0, 0}, {(time_t)(when / 1000000000u), (long)(when % 1000000000u)}};
-  if (here.armed == s) timer_settime(s->edge, TIMER_ABSTIME, &at, NULL);
+  if (here.armed != s) return;
+  if (!s->has_edge) s->has_edge = make_timer(s, CLOCK_MONOTONIC, &s->edge) == 0;
+  if (s->has_edge) timer_settime(s->edge, TIMER_ABSTIME, &at, NULL);
 }
 
 static uint64_t slice_begin(const bide_host *h) {

@@ -44,6 +44,8 @@ void bide__slicer_leave(bide_host *h);
 int bide__is_preempted(lua_State *co);
 /* Before `co`, the innermost thread of the preempted task `t`, is resumed. */
 void bide__preempted_resume(bide_host *h, bide_task *t, lua_State *co);
+/* Is L about to be stopped at the end of its slice? */
+int bide__is_slice_hook(lua_State *L);
 /* Runs tasks from the queue of those that compute, for a slice at most. */
 void bide__run_hogs(bide_host *h);
 

@@ -108,6 +108,37 @@ static void dumps_what_computes_beside_a_hook(void) {
   end_host(spinning, &h);
 }
 
+static volatile int dumps;
+
+static void on_frequent_alarm(int signo) {
+  (void)signo;
+  if (bide_dump_running(spinning)) dumps++;
+}
+
+/* Three hooks on one thread: of the depth, of slices, of the dump. */
+static void dumps_what_is_sliced(void) {
+  struct itimerval at = {{0, 700}, {0, 700}}, never = {{0, 0}, {0, 0}};
+  held h;
+  bide_options o = BIDE_OPTIONS;
+  o.max_depth = 100;
+  o.cpu_slice = 0.001;
+  spinning = begin_host(&o, &h);
+  dumps = 0;
+  signal(SIGALRM, on_frequent_alarm);
+  setitimer(ITIMER_REAL, &at, NULL);
+  CHECK(run_script(spinning, "local bide, clock = require 'bide', os.clock\n"
+                             "bide.daemon(function() while true do bide.sleep(0) end end)\n"
+                             "local function id(x) return x end\n"
+                             "local past, n, m = clock() + 0.3, 0, 0\n"
+                             "while clock() < past do n = n + id(1) m = m + 1 end\n"
+                             "return n == m") == 0);
+  setitimer(ITIMER_REAL, &never, NULL);
+  signal(SIGALRM, SIG_DFL);
+  CHECK(dumps > 10 && reports > 10);
+  CHECK_STR(result(spinning), "true");
+  end_host(spinning, &h);
+}
+
 static void warns_in_debug_mode(void) {
   static const char *const lines[] = {"bide: debug: task script has held the loop for ", "script:2",
                                       NULL};
@@ -133,6 +164,7 @@ int main(int argc, char **argv) {
       {"a_look_is_no_handling", a_look_is_no_handling},
       {"dumps_the_tree", dumps_the_tree},
       {"dumps_what_computes_beside_a_hook", dumps_what_computes_beside_a_hook},
+      {"dumps_what_is_sliced", dumps_what_is_sliced},
       {"warns_in_debug_mode", warns_in_debug_mode},
       {NULL, NULL},
   };

@@ -158,6 +158,12 @@ describe("the command line", function()
     assert.equal("", bide("-e", "warn 'said'").err)
   end)
 
+  it("requires by the searchers that the script has set, from the first time on", function()
+    compare { "-e", "package.searchers = { function(name) return function() return name .. '!' end "
+      .. "end } print((require 'foo'))" }
+    compare { "-e", "_G = nil print(require 'table' == table)" }
+  end)
+
   it("requires modules that wait, though the script has not required bide", function()
     script("waits.lua", "local bide = require 'bide' bide.sleep(0.001) return 'waited'")
     local path = script("uses_waits.lua", [[
