@@ -11,7 +11,6 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
   PIECE = 512,         /* bytes that the parser gets at a time */
@@ -20,18 +19,9 @@ enum {
   QUOTED_WEIGHT = 16   /* … and a byte that %q escapes */
 };
 
-/* Teardown grants clean-up some time, which a hook looks at between instructions. */
-static int is_late(const bide_host *h) {
-  struct timespec ts;
-  if (!h->closed || !h->close_time) return 0;
-  if (uv_hrtime() >= h->close_time) return 1;
-  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0 &&
-         (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec >= h->close_cpu;
-}
-
 void bide__heed_now(bide_host *h, lua_State *L) {
   if (atomic_load(&h->stop)) bide__stop_all(h);
-  if (!bide__is_killing(h) && !is_late(h)) return;
+  if (!bide__is_killing(h) && !bide__is_late(h)) return;
   bide__guard(h, L); /* should a pcall catch it, the next instruction raises again */
   lua_pushliteral(L, "not enough memory");
   lua_error(L);

@@ -48,14 +48,14 @@ static uint64_t cpu_ns(void) {
              : 0;
 }
 
-static int is_late(const bide_host *h) {
+int bide__is_late(const bide_host *h) {
   return h->close_time && (cpu_ns() >= h->close_cpu || uv_hrtime() >= h->close_time);
 }
 
 static void hook_budget(lua_State *L, lua_Debug *ar) {
   bide_host *h = bide__host_of(L);
   (void)ar;
-  if (is_late(h)) h->close_looks = CLOSE_BUDGET;
+  if (bide__is_late(h)) h->close_looks = CLOSE_BUDGET;
   if (++h->close_looks <= CLOSE_BUDGET) return;
   lua_sethook(L, hook_budget, LUA_MASKCOUNT, 1);
   raise_killed(L);
@@ -90,7 +90,7 @@ int bide__is_killing(const bide_host *h) {
 static void bound(bide_host *h, lua_State *L) {
   int count;
   if (lua_gethook(L) == hook_cancel) return;
-  h->close_looks = is_late(h) ? CLOSE_BUDGET + 1 : h->close_looks + CLOSE_RESUME;
+  h->close_looks = bide__is_late(h) ? CLOSE_BUDGET + 1 : h->close_looks + CLOSE_RESUME;
   count = h->close_looks > CLOSE_BUDGET ? 1 : CLOSE_INSTRUCTIONS;
   if (lua_gethook(L) == hook_budget && lua_gethookcount(L) == count) return;
   lua_sethook(L, hook_budget, LUA_MASKCOUNT, count);

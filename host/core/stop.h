@@ -30,6 +30,9 @@ void bide__stop_hook(bide_host *h, lua_State *L);
 
 /* Are tasks being ended by what no pcall keeps? Their errors tell nothing then. */
 int bide__is_killing(const bide_host *h);
+/* Has teardown granted clean-up all the time it will? For C functions; a hook looks at it between
+ * instructions. */
+int bide__is_late(const bide_host *h);
 /* Before L is resumed, and when control comes back to it, while h->guard is set. */
 void bide__guard(bide_host *h, lua_State *L);
 /* Raises at the next instruction of L that its task was cancelled. */
