@@ -40,6 +40,6 @@ int bide_dump_running(bide_host *h) {
   h->dumped_hook = lua_gethook(L);
   h->dumped_mask = lua_gethookmask(L);
   h->dumped_count = lua_gethookcount(L);
-  lua_sethook(L, hook_dump, h->dumped_mask | LUA_MASKCOUNT, 1);
+  lua_sethook(L, hook_dump, h->dumped_mask | LUA_MASKCOUNT, 2); /* as in slice.c */
   return 1;
 }

@@ -102,14 +102,19 @@ static void hook_slice(lua_State *L, lua_Debug *ar) {
   lua_yield(L, 0);
 }
 
+/* Set from a signal, Lua may be between its look at the mask and the count: one instruction more.
+ */
+enum { COUNT = 2 };
+
 static void set_hook(bide_slicer *s, lua_State *L) {
   lua_Hook hook = lua_gethook(L);
-  if (hook == hook_slice || (hook && hook == s->host->dump_hook)) return; /* a later signal will */
+  if (hook && hook == s->host->dump_hook) return; /* a later signal will */
+  if (hook == hook_slice) return;
   s->saved = hook;
   s->saved_mask = lua_gethookmask(L);
   s->saved_count = lua_gethookcount(L);
   s->hooked = L;
-  lua_sethook(L, hook_slice, (s->saved_mask & ~LUA_MASKLINE) | LUA_MASKCOUNT, 1);
+  lua_sethook(L, hook_slice, (s->saved_mask & ~LUA_MASKLINE) | LUA_MASKCOUNT, COUNT);
 }
 
 int bide__is_slice_hook(lua_State *L) {

@@ -73,7 +73,7 @@ static void hook_cancel(lua_State *L, lua_Debug *ar) {
 
 void bide__stop_hook(bide_host *h, lua_State *L) {
   h->guard = 1;
-  if (lua_gethook(L) != hook_stop) lua_sethook(L, hook_stop, LUA_MASKCOUNT, 1);
+  lua_sethook(L, hook_stop, LUA_MASKCOUNT, 1); /* anew: a signal may have come while Lua counted */
 }
 
 void bide__cancel_hook(bide_host *h, lua_State *L) {
