@@ -236,6 +236,7 @@ static int l_wrap_call(lua_State *L) {
   bide_scope *scope = h->current ? h->current->scope : NULL;
   int more = protect_body(h, co), r = first_resume(L, h, co, lua_gettop(L), more);
   if (more) began(L, co, r != R_ERROR || lua_status(co) != LUA_OK);
+  else if (r != R_ERROR && !lua_isnil(L, lua_upvalueindex(WRAP_FUNCTION))) began(L, co, 1);
   return r == R_WAITS ? bide__wait_yield(L, (lua_KContext)scope, k_wrap) : wrapped(L, h, co, r);
 }
 

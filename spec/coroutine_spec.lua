@@ -244,6 +244,22 @@ describe("a plain coroutine in a task #core", function()
       assert.has_error(f)
     end)
 
+    it("a wrapped one lets go of its function at its end, however deep it was", function()
+      local kept = setmetatable({}, { __mode = "k" })
+      local function nest(n)
+        local f = function() return n > 0 and nest(n - 1) end
+        kept[f] = coroutine.wrap(f)
+        return kept[f]()
+      end
+      local wraps = {}
+      nest(60)
+      for _, wrap in pairs(kept) do wraps[#wraps + 1] = wrap end
+      assert.equal(61, #wraps)
+      collectgarbage()
+      collectgarbage()
+      assert.is_nil(next(kept))
+    end)
+
     it("they nest to a depth of more than a hundred", function()
       local function nest(n)
         if n == 0 then return 0 end
